@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page tracking, layer 1: counters and their enforcement.
+ *
+ * Each slot has a counter per gfn and mode, gfn_track[mode][gfn].  It is the
+ * number of reasons to intercept that kind of access to the gfn: upper-level
+ * shadow pages of it, and what trackers have added.  Most gfns have none, hence
+ * gfn_track[mode] is a directory of blocks, and a block is allocated when the
+ * first of its gfns is tracked.  It then stays as long as the slot.
+ *
+ * Who may do what:
+ *  - directories are published under kvm->slots_arch_lock, blocks and counters
+ *    change under kvm->mmu_lock held for write,
+ *  - everybody may read them in a kvm->srcu read section or under slots_lock,
+ *    which keeps the slot.  Copies of a slot, as memslot updates make them,
+ *    share the directory.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kvm_host.h>
+#include <linux/lockdep.h>
+#include <linux/mm.h>
+
+#include "mmu.h"
+#include "mmu_internal.h"
+#include "mmutrace.h"
+#include "page_track.h"
+
+/* kvm->arch.page_track_modes has a bit per mode. */
+static_assert(KVM_PAGE_TRACK_MAX <= BITS_PER_BYTE);
+
+static unsigned long nr_blocks(const struct kvm_memory_slot *slot)
+{
+	return DIV_ROUND_UP(slot->npages, KVM_PAGE_TRACK_BLOCK_GFNS);
+}
+
+/* The place in the directory of the block that @gfn belongs to, or NULL. */
+static unsigned short **gfn_to_block(const struct kvm_memory_slot *slot,
+				     gfn_t gfn, enum kvm_page_track_mode mode)
+{
+	unsigned short **directory;
+
+	/* Pairs with the release in create_directory(). */
+	directory = smp_load_acquire(&slot->arch.gfn_track[mode]);
+	if (!directory)
+		return NULL;
+
+	return &directory[(gfn - slot->base_gfn) / KVM_PAGE_TRACK_BLOCK_GFNS];
+}
+
+static unsigned short *gfn_to_counter(const struct kvm_memory_slot *slot,
+				      gfn_t gfn, enum kvm_page_track_mode mode)
+{
+	unsigned short **p = gfn_to_block(slot, gfn, mode);
+	unsigned short *block;
+
+	/* Pairs with the release in create_block(). */
+	block = p ? smp_load_acquire(p) : NULL;
+	if (!block)
+		return NULL;
+
+	return &block[(gfn - slot->base_gfn) % KVM_PAGE_TRACK_BLOCK_GFNS];
+}
+
+static int create_directory(struct kvm *kvm, struct kvm_memory_slot *slot,
+			    enum kvm_page_track_mode mode)
+{
+	unsigned long nr = nr_blocks(slot);
+	unsigned short **directory;
+
+	if (slot->arch.gfn_track[mode])
+		return 0;
+
+	directory = kvcalloc(nr, sizeof(*directory), GFP_KERNEL_ACCOUNT);
+	if (!directory)
+		return -ENOMEM;
+
+	atomic64_add(nr * sizeof(*directory), &kvm->stat.page_track_bytes);
+
+	/* Publish the zeroed pointers.  Pairs with gfn_to_block(). */
+	smp_store_release(&slot->arch.gfn_track[mode], directory);
+	return 0;
+}
+
+static void free_directory(struct kvm *kvm, struct kvm_memory_slot *slot,
+			   enum kvm_page_track_mode mode)
+{
+	unsigned short **directory = slot->arch.gfn_track[mode];
+	unsigned long i, j, nr = nr_blocks(slot);
+	u64 bytes = nr * sizeof(*directory);
+	u64 pages = 0;
+
+	if (!directory)
+		return;
+
+	for (i = 0; i < nr; i++) {
+		if (!directory[i])
+			continue;
+
+		for (j = 0; j < KVM_PAGE_TRACK_BLOCK_GFNS; j++)
+			pages += !!directory[i][j];
+
+		free_page((unsigned long)directory[i]);
+		bytes += PAGE_SIZE;
+	}
+
+	kvfree(directory);
+	slot->arch.gfn_track[mode] = NULL;
+
+	atomic64_sub(pages, &kvm->stat.page_track_pages);
+	atomic64_sub(bytes, &kvm->stat.page_track_bytes);
+}
+
+int kvm_page_track_enable(struct kvm *kvm, enum kvm_page_track_mode mode)
+{
+	struct kvm_memory_slot *slot;
+	int i, bkt, r;
+
+	lockdep_assert_held(&kvm->slots_arch_lock);
+
+	if (kvm->arch.page_track_modes & BIT(mode))
+		return 0;
+
+	/*
+	 * On failure, keep what was allocated: it goes with its slot, and the
+	 * caller may come again.
+	 */
+	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
+		kvm_for_each_memslot(slot, bkt, __kvm_memslots(kvm, i)) {
+			r = create_directory(kvm, slot, mode);
+			if (r)
+				return r;
+		}
+	}
+
+	WRITE_ONCE(kvm->arch.page_track_modes,
+		   kvm->arch.page_track_modes | BIT(mode));
+	return 0;
+}
+
+int kvm_page_track_create_memslot(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	enum kvm_page_track_mode mode;
+	int r;
+
+	lockdep_assert_held(&kvm->slots_arch_lock);
+
+	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
+		if (!(kvm->arch.page_track_modes & BIT(mode)))
+			continue;
+
+		r = create_directory(kvm, slot, mode);
+		if (r) {
+			kvm_page_track_free_memslot(kvm, slot);
+			return r;
+		}
+	}
+
+	return 0;
+}
+
+void kvm_page_track_free_memslot(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	enum kvm_page_track_mode mode;
+
+	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++)
+		free_directory(kvm, slot, mode);
+}
+
+static void assert_counters_stable(struct kvm *kvm)
+{
+	lockdep_assert_held_write(&kvm->mmu_lock);
+	lockdep_assert_once(lockdep_is_held(&kvm->slots_lock) ||
+			    srcu_read_lock_held(&kvm->srcu));
+}
+
+static int create_block(struct kvm *kvm, struct kvm_mmu_memory_cache *blocks,
+			struct kvm_memory_slot *slot, gfn_t gfn,
+			enum kvm_page_track_mode mode)
+{
+	unsigned short **p = gfn_to_block(slot, gfn, mode);
+
+	if (KVM_BUG_ON(!p, kvm))
+		return -EIO;
+
+	if (*p)
+		return 0;
+
+	/* Publish the zeroed counters.  Pairs with gfn_to_counter(). */
+	smp_store_release(p, kvm_mmu_memory_cache_alloc(blocks));
+
+	atomic64_add(PAGE_SIZE, &kvm->stat.page_track_bytes);
+	return 0;
+}
+
+/* Returns the new count, or an error with nothing changed. */
+static int update_gfn_track(struct kvm_memory_slot *slot, gfn_t gfn,
+			    enum kvm_page_track_mode mode, int count,
+			    unsigned short max)
+{
+	unsigned short *counter = gfn_to_counter(slot, gfn, mode);
+	int val;
+
+	/* Without a block, nothing was ever added. */
+	if (!counter)
+		return -ENOENT;
+
+	val = *counter + count;
+	if (val < 0)
+		return -ENOENT;
+	if (val > max)
+		return -EOVERFLOW;
+
+	/* Pairs with the lockless READ_ONCE() in gfn_is_tracked(). */
+	WRITE_ONCE(*counter, val);
+	return val;
+}
+
+int kvm_slot_page_track_add_page(struct kvm *kvm,
+				 struct kvm_mmu_memory_cache *blocks,
+				 struct kvm_memory_slot *slot, gfn_t gfn,
+				 enum kvm_page_track_mode mode,
+				 unsigned short max)
+{
+	int r;
+
+	assert_counters_stable(kvm);
+
+	r = create_block(kvm, blocks, slot, gfn, mode);
+	if (r)
+		return r;
+
+	r = update_gfn_track(slot, gfn, mode, 1, max);
+	if (r < 0)
+		return r;
+
+	trace_kvm_page_track_add(slot->as_id, gfn, mode, r);
+
+	/* No SPTE has the access that an earlier count took away. */
+	if (r > 1)
+		return 0;
+
+	atomic64_inc(&kvm->stat.page_track_pages);
+	kvm_mmu_gfn_disallow_lpage(slot, gfn);
+
+	if (kvm_mmu_slot_gfn_write_protect(kvm, slot, gfn, PG_LEVEL_4K))
+		kvm_flush_remote_tlbs_gfn(kvm, gfn, PG_LEVEL_4K);
+
+	return 0;
+}
+
+int kvm_slot_page_track_remove_page(struct kvm *kvm,
+				    struct kvm_memory_slot *slot, gfn_t gfn,
+				    enum kvm_page_track_mode mode)
+{
+	int r;
+
+	assert_counters_stable(kvm);
+
+	r = update_gfn_track(slot, gfn, mode, -1, USHRT_MAX);
+	if (r < 0)
+		return r;
+
+	trace_kvm_page_track_remove(slot->as_id, gfn, mode, r);
+
+	if (r)
+		return 0;
+
+	atomic64_dec(&kvm->stat.page_track_pages);
+	kvm_mmu_gfn_allow_lpage(slot, gfn);
+	return 1;
+}
+
+static bool gfn_is_tracked(const struct kvm_memory_slot *slot, gfn_t gfn,
+			   enum kvm_page_track_mode mode)
+{
+	unsigned short *counter = gfn_to_counter(slot, gfn, mode);
+
+	/* Pairs with the WRITE_ONCE() in update_gfn_track(). */
+	return counter && READ_ONCE(*counter);
+}
+
+bool kvm_slot_page_track_is_active(struct kvm *kvm,
+				   const struct kvm_memory_slot *slot, gfn_t gfn,
+				   enum kvm_page_track_mode mode)
+{
+	if (!slot)
+		return false;
+
+	if (gfn_is_tracked(slot, gfn, mode))
+		return true;
+
+	slot = kvm_other_as_memslot(kvm, slot, gfn);
+	return slot && gfn_is_tracked(slot, gfn, mode);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Page tracking: what the rest of KVM calls.
+ *
+ * Counters change under kvm->mmu_lock held for write and are read without a
+ * lock; whoever makes or widens an SPTE reads them again under mmu_lock.
+ */
+#ifndef __KVM_X86_PAGE_TRACK_H
+#define __KVM_X86_PAGE_TRACK_H
+
+#include <linux/kvm_host.h>
+
+#include <asm/kvm_page_track.h>
+
+/* The counters of these many gfns make one block, a page. */
+#define KVM_PAGE_TRACK_BLOCK_GFNS	(PAGE_SIZE / sizeof(unsigned short))
+
+/*
+ * How far any user but the shadow MMU may count up.  The rest is headroom: the
+ * shadow MMU has fewer than 2^14 upper-level shadow pages of one gfn, see
+ * union kvm_mmu_page_role, and its additions must not fail.
+ */
+#define KVM_PAGE_TRACK_MAX_COUNT	(USHRT_MAX - BIT(14))
+
+/* Layer 1, page_track.c: counters and enforcement. */
+
+/*
+ * Give each slot of @kvm, and each that will come, a directory for @mode.
+ *
+ * Returns 0 or -ENOMEM.  Context: kvm->slots_arch_lock held, may sleep.
+ */
+int kvm_page_track_enable(struct kvm *kvm, enum kvm_page_track_mode mode);
+
+/*
+ * Give @slot, which is not visible yet, a directory for each mode that @kvm has
+ * enabled.
+ *
+ * Returns 0 or -ENOMEM, with nothing allocated.
+ * Context: kvm->slots_arch_lock held, may sleep.
+ */
+int kvm_page_track_create_memslot(struct kvm *kvm, struct kvm_memory_slot *slot);
+
+/* Free the counters of @slot.  Context: nobody can reach @slot, may sleep. */
+void kvm_page_track_free_memslot(struct kvm *kvm, struct kvm_memory_slot *slot);
+
+/*
+ * Count @gfn of @slot up, from at most @max - 1.  The first count stops large
+ * mappings of @gfn, removes the access from its SPTEs and flushes TLBs.
+ * @blocks holds zeroed pages, one at least, of which up to one is taken.
+ *
+ * Returns 0, or -EOVERFLOW with nothing changed.
+ * Context: kvm->mmu_lock held for write, slots_lock or srcu held.
+ */
+int kvm_slot_page_track_add_page(struct kvm *kvm,
+				 struct kvm_mmu_memory_cache *blocks,
+				 struct kvm_memory_slot *slot, gfn_t gfn,
+				 enum kvm_page_track_mode mode,
+				 unsigned short max);
+
+/*
+ * Count @gfn of @slot down.  The last count allows large mappings again; SPTEs
+ * get the access back when the guest faults on them.
+ *
+ * Returns 1 if @gfn is not tracked any more, 0 if it still is, or -ENOENT with
+ * nothing changed.
+ * Context: as kvm_slot_page_track_add_page().
+ */
+int kvm_slot_page_track_remove_page(struct kvm *kvm,
+				    struct kvm_memory_slot *slot, gfn_t gfn,
+				    enum kvm_page_track_mode mode);
+
+/*
+ * Is @gfn tracked, in the address space of @slot or the other one?  A @slot of
+ * NULL has nothing to track.
+ *
+ * Context: kvm->srcu or slots_lock held.
+ */
+bool kvm_slot_page_track_is_active(struct kvm *kvm,
+				   const struct kvm_memory_slot *slot, gfn_t gfn,
+				   enum kvm_page_track_mode mode);
+
+/* Layer 2, page_track_notifier.c: trackers and dispatch. */
+
+/*
+ * Add @n behind the other trackers, for the lifetime of @kvm.
+ * Context: takes kvm->mmu_lock.
+ */
+void kvm_page_track_add_notifier(struct kvm *kvm,
+				 struct kvm_page_track_notifier_node *n);
+
+void __kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new,
+			    int bytes);
+
+/*
+ * Tell the trackers of a write that KVM did for the guest, see track_write.
+ *
+ * Context: kvm->srcu held, may sleep.
+ */
+static inline void kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa,
+					const u8 *new, int bytes)
+{
+	/*
+	 * Make the written bytes visible before looking for trackers.  Either
+	 * whoever adds shadow pages reads the new guest PTE, or the list, and
+	 * indirect_shadow_pages, have the shadow MMU here.  Pairs with the
+	 * smp_mb() in account_shadowed().
+	 */
+	smp_mb();
+
+	if (!hlist_empty(&vcpu->kvm->arch.track_notifier_head.track_notifier_list))
+		__kvm_page_track_write(vcpu, gpa, new, bytes);
+}
+
+/*
+ * Tell the trackers that @slot is gone, see track_flush_slot.
+ *
+ * Context: kvm->slots_lock held, @slot unreachable for vCPUs, may sleep.
+ */
+void kvm_page_track_flush_slot(struct kvm *kvm, struct kvm_memory_slot *slot);
+
+#endif /* __KVM_X86_PAGE_TRACK_H */
