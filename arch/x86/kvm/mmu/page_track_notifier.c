@@ -18,11 +18,6 @@
 #include "mmutrace.h"
 #include "page_track.h"
 
-#define for_each_tracker(_kvm, _n)						\
-	hlist_for_each_entry_srcu(_n,						\
-				  &(_kvm)->arch.track_notifier_head.track_notifier_list, \
-				  node, srcu_read_lock_held(&(_kvm)->srcu))
-
 void kvm_page_track_add_notifier(struct kvm *kvm,
 				 struct kvm_page_track_notifier_node *n)
 {
@@ -48,11 +43,13 @@ void __kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new,
 			    int bytes)
 {
 	struct kvm_page_track_notifier_node *n;
+	struct kvm *kvm = vcpu->kvm;
 
 	trace_kvm_page_track_write(vcpu->vcpu_id, gpa, bytes);
 
 	/* The shadow MMU is a tracker of almost every VM that gets here. */
-	for_each_tracker(vcpu->kvm, n)
+	hlist_for_each_entry_srcu(n, &kvm->arch.track_notifier_head.track_notifier_list,
+				  node, srcu_read_lock_held(&kvm->srcu))
 		if (n->track_write)
 			INDIRECT_CALL_1(n->track_write, kvm_mmu_pte_write,
 					vcpu, gpa, new, bytes, n);
@@ -66,7 +63,8 @@ void kvm_page_track_flush_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 	lockdep_assert_held(&kvm->slots_lock);
 
 	idx = srcu_read_lock(&kvm->srcu);
-	for_each_tracker(kvm, n)
+	hlist_for_each_entry_srcu(n, &kvm->arch.track_notifier_head.track_notifier_list,
+				  node, srcu_read_lock_held(&kvm->srcu))
 		if (n->track_flush_slot)
 			n->track_flush_slot(kvm, slot, n);
 	srcu_read_unlock(&kvm->srcu, idx);
@@ -102,7 +100,7 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
 	hlist_del_rcu(&n->node);
 	write_unlock(&kvm->mmu_lock);
 
-	/* Wait for the walks of for_each_tracker() that may have found @n. */
+	/* Wait for whoever walks the list and may have found @n. */
 	synchronize_srcu(&kvm->srcu);
 
 	kvm_put_kvm(kvm);
