@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# KVM page tracking: a patch series for Linux 6.12 and its lab.  `make` lists the targets.
+
+BASE ?=
+KERNEL ?=
+LINUX ?=
+PATCH ?=
+PATCHES ?= $(CURDIR)/patches
+export BASE KERNEL LINUX PATCH PATCHES ACCEL MACHINE MMU T
+
+B := build$(if $(BASE),/base)
+TREE := $(if $(BASE),build/src,build/tree)
+SERIES := $(wildcard $(PATCHES)/series $(PATCHES)/*.patch)
+
+.PHONY: fetch help run test modules kernel selftests tree refresh series check clean
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^#= //p' Makefile
+
+#= Variables:
+#=   BASE=1           the same without the series (modules, kernel, selftests, run)
+#=   KERNEL=6.12.N    another version than the newest in the configured archive
+#=   LINUX=TREE       any 6.12.y tree as the source
+#=   MACHINE=amd|intel  MMU=npt=0|npt=1|ept=0|ept=1  T=PATTERN    what to run or test
+#=   PATCH=NAME       the patch that `make refresh` puts the edits into
+
+run: modules build/packages.run ## boot a Linux guest on a host with these modules (a few minutes)
+	@lab/run
+
+test: build/packages.test ## prove it all on emulated AMD and Intel machines
+	@$(MAKE) --no-print-directory modules kernel selftests
+	@$(MAKE) --no-print-directory BASE=1 modules selftests
+	@lab/test
+
+modules: fetch build/packages.modules $(if $(BASE),,tree) ## kvm.ko, kvm-amd.ko, kvm-intel.ko for Debian's kernel
+	@lab/modules
+
+kernel: fetch build/packages.kernel $(if $(BASE),,tree) ## the debug kernel
+	@lab/kernel
+
+selftests: fetch build/packages.selftests $(if $(BASE),,tree) ## KVM's selftests, static
+	@lab/selftests
+
+tree: fetch build/packages.tree ## the patched source, build/tree, own files as links
+	@lab/tree
+
+refresh: fetch build/packages.tree ## edits of Linux's files in build/tree go back into their patches
+	@lab/refresh
+
+series: fetch build/packages.series ## the series as mails, build/series
+	@lab/series
+
+check: tree build/packages.check ## static checks: each prefix of the series, warnings, style
+	@lab/check
+
+clean: ## remove build/
+	@rm -rf build
+
+fetch: build/packages.fetch
+	@lab/fetch
+
+build/packages.%: lab/packages.list
+	@mkdir -p build
+	@lab/packages $*
+	@touch $@
