@@ -45,13 +45,19 @@ struct kvm_page_track_notifier_node {
 			    int bytes, struct kvm_page_track_notifier_node *node);
 
 	/*
-	 * @slot was deleted or moved away.  Its gfns are not tracked any more,
-	 * whatever was added; do not remove them.
+	 * A slot was deleted or moved away.  Its gfns are not tracked any more,
+	 * whatever was added; do not remove them.  Pages that other modules add
+	 * are in slots of the normal address space only.
+	 *
+	 * @as_id:    the slot's address space, 0 for the normal one, 1 for SMM
+	 * @gfn:      the slot's first gfn
+	 * @nr_pages: the slot's size, 1 or more
 	 *
 	 * Context: kvm->slots_lock held, in a kvm->srcu read section.  May
 	 * sleep, must not (un)register a tracker.
 	 */
-	void (*track_flush_slot)(struct kvm *kvm, struct kvm_memory_slot *slot,
+	void (*track_flush_slot)(struct kvm *kvm, int as_id, gfn_t gfn,
+				 unsigned long nr_pages,
 				 struct kvm_page_track_notifier_node *node);
 };
 

@@ -66,7 +66,8 @@ void kvm_page_track_flush_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 	hlist_for_each_entry_srcu(n, &kvm->arch.track_notifier_head.track_notifier_list,
 				  node, srcu_read_lock_held(&kvm->srcu))
 		if (n->track_flush_slot)
-			n->track_flush_slot(kvm, slot, n);
+			n->track_flush_slot(kvm, slot->as_id, slot->base_gfn,
+					    slot->npages, n);
 	srcu_read_unlock(&kvm->srcu, idx);
 }
 
