@@ -55,3 +55,22 @@ own_files() {
 
 # The files of Linux that PATCH (a file) touches.
 touched() { sed -n 's,^\(---\|+++\) [ab]/\([^[:space:]]*\).*,\2,p' "$@" | sort -u; }
+
+# stuck WANTED CONFIG: every option of WANTED must be in CONFIG.
+stuck() {
+	local lost o
+	lost=$(grep '^CONFIG_' "$1" | grep -vxFf "$2") || return 0
+	while read -r o; do say "did not stick: $o" >&2; done <<<"$lost"
+	die "$(wc -l <<<"$lost") config options did not stick in ${2#"$root"/}"
+}
+
+# The files of build/tree, Linux's or new, that are not as the series makes them.
+edited() (
+	cd "$build/tree" || exit
+	find . \( -name .pc -o -name .patches \) -prune -o -type f -newer .patches/made -printf '%P\n' |
+		while read -r f; do
+			applied=.patches/applied/$f
+			[ -e "$applied" ] || applied=$build/src/$f
+			cmp -s "$f" "$applied" || echo "$f"
+		done
+)
