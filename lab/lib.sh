@@ -6,9 +6,11 @@ build=$root/build
 patches=${PATCHES:-$root/patches}
 jobs=${JOBS:-$(nproc)}
 
-# The patched build, or with BASE=1 that of Linux as it is.
+# The patched build, with BASE=1 that of Linux as it is, with CHECK=1 that of `make check`.
 if [ -n "${BASE:-}" ]; then
 	out=$build/base tree=$build/src tag=base-
+elif [ -n "${CHECK:-}" ]; then
+	out=$build/check tree=$build/check/tree tag=check/
 else
 	out=$build tree=$build/tree tag=
 fi
@@ -18,7 +20,7 @@ export CCACHE_DIR=${CCACHE_DIR:-$build/ccache} CCACHE_NOHASHDIR=1
 export QUILT_PATCHES=.patches
 
 # Linux's make shall see none of the variables given to ours.
-unset MAKEFLAGS MFLAGS MAKEOVERRIDES BASE KERNEL LINUX PATCHES
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES BASE CHECK KERNEL LINUX
 
 say() { printf '%s\n' "$*"; }
 
@@ -31,6 +33,13 @@ die() {
 usage() {
 	sed -n '2,/^[^#]/s/^# //p' "$0" >&2
 	exit 2
+}
+
+# lock NAME: wait until no other script of the lab has NAME.
+lock() {
+	mkdir -p "$build/log"
+	exec 9>"$build/log/.lock-${1//\//-}"
+	flock 9
 }
 
 # log NAME COMMAND...: run COMMAND, output to build/log/NAME; on failure show why.
@@ -66,7 +75,7 @@ stuck() {
 
 # The files of build/tree, Linux's or new, that are not as the series makes them.
 edited() (
-	cd "$build/tree" || exit
+	cd "$tree" || exit
 	find . \( -name .pc -o -name .patches \) -prune -o -type f -newer .patches/made -printf '%P\n' |
 		while read -r f; do
 			applied=.patches/applied/$f
