@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The tables of the tiny guest, test cases and statistics, see page_track.h. */
+#include <string.h>
+
+#include "kselftest.h"
+#include "page_track.h"
+
+static const struct {
+	const char *name;
+	int levels;
+	int index_bits;
+	int entry_size;
+} modes[NR_PT_MODES] = {
+	[PT_32]     = { "32-bit",  2, 10, 4 },
+	[PT_PAE]    = { "PAE",     3,  9, 8 },
+	[PT_4LEVEL] = { "4-level", 4,  9, 8 },
+};
+
+const char *pt_mode_name(enum pt_mode mode)
+{
+	return modes[mode].name;
+}
+
+int pt_levels(const struct pt_guest *g)
+{
+	return modes[g->mode].levels;
+}
+
+int pt_entry_size(const struct pt_guest *g)
+{
+	return modes[g->mode].entry_size;
+}
+
+int pt_shift(const struct pt_guest *g, int level)
+{
+	return PAGE_SHIFT + (level - 1) * modes[g->mode].index_bits;
+}
+
+uint64_t pt_alloc(struct pt_guest *g)
+{
+	uint64_t gpa = g->next;
+
+	TEST_ASSERT(gpa < PT_ARENA_GPA + PT_ARENA_PAGES * PAGE_SIZE,
+		    "The arena of page tables is too small");
+	g->next += PAGE_SIZE;
+	return gpa;
+}
+
+uint64_t pt_read_entry(const struct pt_guest *g, uint64_t gpa)
+{
+	uint64_t entry = 0;
+
+	memcpy(&entry, addr_gpa2hva(g->vm, gpa), pt_entry_size(g));
+	return entry;
+}
+
+void pt_write_entry(const struct pt_guest *g, uint64_t gpa, uint64_t entry)
+{
+	memcpy(addr_gpa2hva(g->vm, gpa), &entry, pt_entry_size(g));
+}
+
+uint64_t pt_make_entry(const struct pt_guest *g, int level, uint64_t gpa)
+{
+	/* A PDPTE of PAE paging has no permissions, their bits are reserved. */
+	if (g->mode == PT_PAE && level == 3)
+		return gpa | 1;
+
+	return gpa | PT_FLAGS;
+}
+
+static uint64_t entry_in(const struct pt_guest *g, uint64_t table, uint64_t va,
+			 int level)
+{
+	uint64_t index = va >> pt_shift(g, level);
+
+	index &= BIT(modes[g->mode].index_bits) - 1;
+	return table + index * pt_entry_size(g);
+}
+
+static uint64_t entry_to_gpa(uint64_t entry)
+{
+	return entry & GENMASK_ULL(51, 12);
+}
+
+uint64_t pt_entry_gpa(const struct pt_guest *g, uint64_t va, int level)
+{
+	uint64_t table = g->root, entry;
+	int l;
+
+	for (l = pt_levels(g); l > level; l--) {
+		entry = pt_read_entry(g, entry_in(g, table, va, l));
+		TEST_ASSERT(entry & 1, "No level-%d table for 0x%lx", l - 1, va);
+		table = entry_to_gpa(entry);
+	}
+
+	return entry_in(g, table, va, level);
+}
+
+void pt_map(struct pt_guest *g, uint64_t va, uint64_t gpa)
+{
+	uint64_t pos;
+	int level;
+
+	for (level = pt_levels(g); level > 1; level--) {
+		pos = pt_entry_gpa(g, va, level);
+		if (!(pt_read_entry(g, pos) & 1))
+			pt_write_entry(g, pos, pt_make_entry(g, level, pt_alloc(g)));
+	}
+
+	pt_write_entry(g, pt_entry_gpa(g, va, 1), pt_make_entry(g, 1, gpa));
+}
+
+uint64_t pt_new_path(struct pt_guest *g, uint64_t va, int level, uint64_t gpa)
+{
+	uint64_t table;
+	int l;
+
+	for (l = 1; l < level; l++) {
+		table = pt_alloc(g);
+		pt_write_entry(g, entry_in(g, table, va, l), pt_make_entry(g, l, gpa));
+		gpa = table;
+	}
+
+	return pt_make_entry(g, level, gpa);
+}
+
+static void mark_upper(const struct pt_guest *g, uint64_t table, int level,
+		       bool *seen)
+{
+	uint64_t pos, entry;
+
+	/* The root of PAE paging is read at each write to CR3, not shadowed. */
+	if (g->mode != PT_PAE || level < 3)
+		seen[(table - PT_ARENA_GPA) / PAGE_SIZE] = true;
+
+	for (pos = table; level > 2 && pos < table + PAGE_SIZE; pos += pt_entry_size(g)) {
+		entry = pt_read_entry(g, pos);
+		if (entry & 1)
+			mark_upper(g, entry_to_gpa(entry), level - 1, seen);
+	}
+}
+
+int pt_count_upper(const struct pt_guest *g)
+{
+	bool seen[PT_ARENA_PAGES] = {};
+	int i, n = 0;
+
+	mark_upper(g, g->root, pt_levels(g), seen);
+	for (i = 0; i < PT_ARENA_PAGES; i++)
+		n += seen[i];
+
+	return n;
+}
+
+uint64_t pt_new_root(struct pt_guest *g)
+{
+	uint64_t old = g->root, new = pt_alloc(g);
+	int i;
+
+	g->root = new;
+	pt_map(g, PT_OP_GPA, PT_OP_GPA);
+	for (i = 0; i < PT_ARENA_PAGES; i++)
+		pt_map(g, PT_EDIT_VA + i * PAGE_SIZE, PT_ARENA_GPA + i * PAGE_SIZE);
+
+	g->root = old ?: new;
+	return new;
+}
+
+uint64_t pt_translate(const struct pt_guest *g, uint64_t va)
+{
+	uint64_t table = g->root, entry, offset;
+	int level;
+
+	for (level = pt_levels(g); ; level--) {
+		entry = pt_read_entry(g, entry_in(g, table, va, level));
+		if (!(entry & 1))
+			return PT_FAULT;
+		if (level == 1 || (level == 2 && (entry & PT_PS)))
+			break;
+		table = entry_to_gpa(entry);
+	}
+
+	offset = va & (BIT(pt_shift(g, level)) - 1);
+	return entry_to_gpa(entry) + offset;
+}
+
+bool pt_has_page_track_stats(struct kvm_vm *vm)
+{
+	uint64_t val = PT_FAULT;
+
+	__vm_get_stat(vm, "page_track_pages", &val, 1);
+	return val != PT_FAULT;
+}
+
+uint64_t pt_stat(struct pt_guest *g, const char *name)
+{
+	uint64_t val = PT_FAULT;
+
+	__vm_get_stat(g->vm, name, &val, 1);
+	TEST_ASSERT(val != PT_FAULT, "KVM has no statistic %s for a VM", name);
+	return val;
+}
+
+uint64_t pt_vcpu_stat(struct pt_guest *g, const char *name)
+{
+	struct kvm_stats_desc *descs, *desc;
+	struct kvm_stats_header header;
+	uint64_t val = PT_FAULT;
+	int fd, i;
+
+	fd = __vcpu_ioctl(g->vcpu, KVM_GET_STATS_FD, NULL);
+	TEST_ASSERT(fd >= 0, KVM_IOCTL_ERROR(KVM_GET_STATS_FD, fd));
+	read_stats_header(fd, &header);
+	descs = read_stats_descriptors(fd, &header);
+
+	for (i = 0; i < header.num_desc; i++) {
+		desc = get_stats_descriptor(descs, i, &header);
+		if (!strcmp(desc->name, name))
+			read_stat_data(fd, &header, desc, &val, 1);
+	}
+
+	free(descs);
+	close(fd);
+	TEST_ASSERT(val != PT_FAULT, "KVM has no statistic %s for a vCPU", name);
+	return val;
+}
+
+void pt_assert_stat(struct pt_guest *g, const char *name, uint64_t want,
+		    const char *file, unsigned int line)
+{
+	uint64_t got = pt_stat(g, name);
+
+	test_assert(got == want, name, file, line,
+		    "%s of the %s guest: wanted %lu, got %lu", name,
+		    pt_mode_name(g->mode), want, got);
+}
+
+void pt_assert_load(struct pt_guest *g, uint64_t va, uint64_t want,
+		    const char *file, unsigned int line)
+{
+	uint64_t got = pt_load(g, va);
+
+	test_assert(got == want, "load", file, line,
+		    "load from 0x%lx by the %s guest: wanted 0x%lx, got 0x%lx",
+		    va, pt_mode_name(g->mode), want, got);
+}
+
+static void run_case(const struct pt_case *c, enum pt_mode mode, int *nr_run)
+{
+	struct pt_guest g;
+
+	pt_guest_init(&g, mode);
+
+	if (!c->needs_stats || pt_has_page_track_stats(g.vm)) {
+		c->fn(&g);
+		ksft_test_result_pass("%s, %s guest\n", c->name, pt_mode_name(mode));
+		(*nr_run)++;
+	} else {
+		ksft_test_result_skip("%s: no page_track_* statistics\n", c->name);
+	}
+
+	pt_guest_free(&g);
+}
+
+void pt_run_cases(const struct pt_case *cases, int nr)
+{
+	int i, mode, plan = 0, nr_run = 0;
+
+	for (i = 0; i < nr; i++)
+		plan += __builtin_popcount(cases[i].modes);
+
+	ksft_print_header();
+	ksft_set_plan(plan);
+	ksft_print_msg("Page tables are %sshadowed\n", pt_shadowed() ? "" : "not ");
+
+	for (i = 0; i < nr; i++) {
+		for (mode = 0; mode < NR_PT_MODES; mode++) {
+			if (cases[i].modes & BIT(mode))
+				run_case(&cases[i], mode, &nr_run);
+		}
+	}
+
+	if (!nr_run)
+		exit(KSFT_SKIP);
+	ksft_finished();
+}
