@@ -37,7 +37,7 @@ usage() {
 
 # lock NAME: wait until no other script of the lab has NAME.
 lock() {
-	mkdir -p "$build/log"
+	mkdir -p "$build/log/$tag"
 	exec 9>"$build/log/.lock-${1//\//-}"
 	flock 9
 }
