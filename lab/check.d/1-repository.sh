@@ -24,7 +24,7 @@ shell_scripts() {
 	local list
 	mapfile -t list < <(scripts)
 	cd "$root" || return
-	shellcheck "${list[@]}" lab/check.d/*.sh
+	shellcheck -f gcc "${list[@]}" lab/check.d/*.sh
 }
 
 check "own files are named once in the series" named_once

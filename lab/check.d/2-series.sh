@@ -9,10 +9,13 @@ export_series() {
 	"$root/lab/series"
 }
 
-# The paths that a patch adds are under MAINTAINERS' patterns of KVM and i915 already.
+# Two complaints are not heeded: the new files match patterns in MAINTAINERS already,
+# and the macros of a tracepoint header are laid out as in all of them.
 checkpatch() {
-	(cd "$build/src" && ./scripts/checkpatch.pl --strict --show-types --no-summary \
-		--ignore FILE_PATH_CHANGES "$1")
+	(cd "$build/src" && ./scripts/checkpatch.pl --strict --terse --showfile --show-types --no-summary \
+		--ignore FILE_PATH_CHANGES "$1") >"$build/check/output" || [ -s "$build/check/output" ]
+	grep -vE 'trace\.h:[0-9]+: CHECK:(PARENTHESIS_ALIGNMENT|OPEN_ENDED_LINE):' "$build/check/output" |
+		no . -
 }
 
 check "export and git am" export_series

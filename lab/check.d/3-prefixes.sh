@@ -4,7 +4,7 @@
 
 kvmgt() {
 	configure gcc m on
-	kmake gcc-m-on drivers/gpu/drm/i915/gvt/
+	clean kmake gcc-m-on drivers/gpu/drm/i915/gvt/kvmgt.o
 	[ -f "$build/check/gcc-m-on/drivers/gpu/drm/i915/gvt/kvmgt.o" ]
 }
 
