@@ -43,8 +43,7 @@ static void redirect_through(struct pt_guest *g, uint64_t gpa, uint64_t data)
 	TEST_ASSERT_EQ(g->next, next + PAGE_SIZE);
 
 	pt_edit(g, pt_entry_gpa(g, TEST_VA, 3), pt_make_entry(g, 3, gpa));
-	if (!pt_shadowed())
-		pt_invlpg(g, TEST_VA);
+	pt_settle(g, TEST_VA);
 	PT_ASSERT_LOAD(g, TEST_VA, data);
 }
 
@@ -74,16 +73,6 @@ static void test_blocks(struct pt_guest *g)
 	assert_tracked(g, 0, bytes - 3 * sizeof(uint64_t));
 }
 
-/* Point the entry for TEST_VA at @level to new tables that lead elsewhere. */
-static void redirect(struct pt_guest *g, int level, uint64_t data)
-{
-	uint64_t entry = pt_new_path(g, TEST_VA, level, data);
-
-	pt_edit(g, pt_entry_gpa(g, TEST_VA, level), entry);
-	if (!pt_shadowed())
-		pt_invlpg(g, TEST_VA);
-}
-
 static void test_writes(struct pt_guest *g)
 {
 	uint64_t writes, emulated;
@@ -95,7 +84,7 @@ static void test_writes(struct pt_guest *g)
 	emulated = pt_vcpu_stat(g, "pf_emulate");
 
 	for (level = 2; level <= pt_levels(g); level++) {
-		redirect(g, level, pt_data(level));
+		pt_redirect(g, TEST_VA, level, pt_data(level));
 		PT_ASSERT_LOAD(g, TEST_VA, pt_data(level));
 		if (pt_shadowed()) {
 			writes++;

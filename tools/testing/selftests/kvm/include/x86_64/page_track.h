@@ -154,6 +154,13 @@ uint64_t pt_load(struct pt_guest *g, uint64_t va);
 void pt_store(struct pt_guest *g, uint64_t va, uint64_t val, int size);
 /* Store a whole entry to the table entry at @gpa. */
 void pt_edit(struct pt_guest *g, uint64_t gpa, uint64_t entry);
+/*
+ * Point the entry for @va at @level to new tables that lead to @gpa.  Flush only
+ * what no shadow MMU can know of: the CPU's own TLB, and the PDPTEs of PAE.
+ */
+void pt_redirect(struct pt_guest *g, uint64_t va, int level, uint64_t gpa);
+/* After an edit of an upper level, drop what the CPU alone caches for @va. */
+void pt_settle(struct pt_guest *g, uint64_t va);
 void pt_invlpg(struct pt_guest *g, uint64_t va);
 void pt_set_cr3(struct pt_guest *g, uint64_t root);
 void pt_flush(struct pt_guest *g);

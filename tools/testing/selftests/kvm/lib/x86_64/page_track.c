@@ -158,6 +158,11 @@ uint64_t pt_new_root(struct pt_guest *g)
 	int i;
 
 	g->root = new;
+
+	/* The CPU keeps PDPTEs of PAE paging, so that later ones would be late. */
+	for (i = 0; g->mode == PT_PAE && i < 4; i++)
+		pt_write_entry(g, new + i * 8, pt_make_entry(g, 3, pt_alloc(g)));
+
 	pt_map(g, PT_OP_GPA, PT_OP_GPA);
 	for (i = 0; i < PT_ARENA_PAGES; i++)
 		pt_map(g, PT_EDIT_VA + i * PAGE_SIZE, PT_ARENA_GPA + i * PAGE_SIZE);
@@ -262,8 +267,13 @@ static void run_case(const struct pt_case *c, enum pt_mode mode, int *nr_run)
 	pt_guest_free(&g);
 }
 
+/*
+ * Hold an idle VM all the time, so that host code is not patched with the first
+ * VM created and the last one gone: emulators have been seen to stumble there.
+ */
 void pt_run_cases(const struct pt_case *cases, int nr)
 {
+	struct kvm_vm *idle = vm_create_barebones();
 	int i, mode, plan = 0, nr_run = 0;
 
 	for (i = 0; i < nr; i++)
@@ -280,6 +290,7 @@ void pt_run_cases(const struct pt_case *cases, int nr)
 		}
 	}
 
+	kvm_vm_free(idle);
 	if (!nr_run)
 		exit(KSFT_SKIP);
 	ksft_finished();

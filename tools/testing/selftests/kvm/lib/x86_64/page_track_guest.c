@@ -134,12 +134,28 @@ static void run_op(struct pt_guest *g, enum pt_op op, uint64_t va, uint64_t val)
 {
 	struct kvm_regs regs = { .rdi = va, .rax = val };
 
-	if (g->mode != PT_4LEVEL) {
-		regs.rax &= 0xffffffff;
-		regs.rdx = val >> 32;
-	}
-
 	TEST_ASSERT(pt_run(g, op, &regs), "Operation %d at 0x%lx faulted", op, va);
+}
+
+/*
+ * Without 64-bit registers.  Not by movq: instructions that rarely write page
+ * tables have KVM give up tracking the page rather than emulate them.
+ */
+static void store_cmpxchg8b(struct pt_guest *g, uint64_t va, uint64_t val)
+{
+	uint64_t old = 0;
+	struct kvm_regs regs = {
+		.rdi = va,
+		.rbx = val & 0xffffffff,
+		.rcx = val >> 32,
+	};
+
+	memcpy(&old, addr_gpa2hva(g->vm, pt_translate(g, va)), sizeof(old));
+	regs.rax = old & 0xffffffff;
+	regs.rdx = old >> 32;
+	TEST_ASSERT(pt_run(g, PT_CMPXCHG8B, &regs), "Store to 0x%lx faulted", va);
+	TEST_ASSERT(regs.rax == (old & 0xffffffff) && regs.rdx == old >> 32,
+		    "At 0x%lx was not 0x%lx", va, old);
 }
 
 void pt_store(struct pt_guest *g, uint64_t va, uint64_t val, int size)
@@ -157,7 +173,9 @@ void pt_store(struct pt_guest *g, uint64_t va, uint64_t val, int size)
 		op = PT_STORE4;
 		break;
 	case 8:
-		op = g->mode == PT_4LEVEL ? PT_STORE8 : PT_STORE8_MMX;
+		if (g->mode != PT_4LEVEL)
+			return store_cmpxchg8b(g, va, val);
+		op = PT_STORE8;
 		break;
 	default:
 		TEST_FAIL("No store of %d bytes", size);
@@ -185,4 +203,22 @@ void pt_set_cr3(struct pt_guest *g, uint64_t root)
 void pt_flush(struct pt_guest *g)
 {
 	pt_set_cr3(g, g->root);
+}
+
+void pt_settle(struct pt_guest *g, uint64_t va)
+{
+	if (!pt_shadowed())
+		pt_invlpg(g, va);
+}
+
+void pt_redirect(struct pt_guest *g, uint64_t va, int level, uint64_t gpa)
+{
+	uint64_t entry = pt_new_path(g, va, level, gpa);
+
+	pt_edit(g, pt_entry_gpa(g, va, level), entry);
+
+	if (g->mode == PT_PAE && level == 3)
+		pt_flush(g);
+	else
+		pt_settle(g, va);
 }
