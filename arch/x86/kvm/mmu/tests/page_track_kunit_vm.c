@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The made-up VM of the KUnit suites. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/rbtree.h>
+#include <linux/rcuwait.h>
+#include <linux/vmalloc.h>
+
+#include "page_track_kunit.h"
+
+static void init_memslots(struct kvm *kvm)
+{
+	struct kvm_memslots *slots;
+	int i, j;
+
+	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
+		for (j = 0; j < ARRAY_SIZE(kvm->__memslots[i]); j++) {
+			slots = &kvm->__memslots[i][j];
+			slots->hva_tree = RB_ROOT_CACHED;
+			slots->gfn_tree = RB_ROOT;
+			slots->node_idx = j;
+			slots->generation = i;
+			hash_init(slots->id_hash);
+		}
+		rcu_assign_pointer(kvm->memslots[i], &kvm->__memslots[i][0]);
+	}
+}
+
+static struct kvm *create_kvm(void)
+{
+	struct kvm *kvm = __vmalloc(sizeof(*kvm), GFP_KERNEL | __GFP_ZERO);
+
+	if (!kvm)
+		return NULL;
+
+	rwlock_init(&kvm->mmu_lock);
+	mutex_init(&kvm->slots_lock);
+	mutex_init(&kvm->slots_arch_lock);
+	spin_lock_init(&kvm->mn_invalidate_lock);
+	rcuwait_init(&kvm->mn_memslots_update_rcuwait);
+	xa_init(&kvm->vcpu_array);
+#ifdef CONFIG_KVM_GENERIC_MEMORY_ATTRIBUTES
+	xa_init(&kvm->mem_attr_array);
+#endif
+	refcount_set(&kvm->users_count, 1);
+
+	/* A kernel thread has no mm, and this VM is its own. */
+	kvm->mm = current->mm;
+
+	init_memslots(kvm);
+
+	if (init_srcu_struct(&kvm->srcu))
+		goto err_free;
+	if (kvm_mmu_init_vm(kvm))
+		goto err_cleanup_srcu;
+
+	return kvm;
+
+err_cleanup_srcu:
+	cleanup_srcu_struct(&kvm->srcu);
+err_free:
+	vfree(kvm);
+	return NULL;
+}
+
+static int set_slot(struct kvm *kvm, u32 id, gfn_t base, u64 npages, u32 flags)
+{
+	struct kvm_userspace_memory_region2 region = {
+		.slot = id,
+		.flags = flags,
+		.guest_phys_addr = gfn_to_gpa(base),
+		.memory_size = npages << PAGE_SHIFT,
+		/* Anywhere, if only each slot can have large pages. */
+		.userspace_addr = SZ_1T + gfn_to_gpa(PTK_BASE),
+	};
+
+	return __kvm_set_memory_region(kvm, &region);
+}
+
+static void delete_memslots(struct kvm *kvm, int as_id)
+{
+	struct kvm_memslots *slots = __kvm_memslots(kvm, as_id);
+	struct kvm_memory_slot *slot;
+
+	while (!kvm_memslots_empty(slots)) {
+		slot = rb_entry(rb_first(&slots->gfn_tree), struct kvm_memory_slot,
+				gfn_node[slots->node_idx]);
+		if (WARN_ON(set_slot(kvm, as_id << 16 | slot->id, 0, 0, 0)))
+			return;
+		slots = __kvm_memslots(kvm, as_id);
+	}
+}
+
+static void delete_all_memslots(struct kvm *kvm)
+{
+	int i;
+
+	mutex_lock(&kvm->slots_lock);
+	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++)
+		delete_memslots(kvm, i);
+	mutex_unlock(&kvm->slots_lock);
+}
+
+static void destroy_kvm(struct kvm *kvm)
+{
+	kvm_mmu_uninit_vm(kvm);
+	cleanup_srcu_struct(&kvm->srcu);
+	vfree(kvm);
+}
+
+int ptk_init(struct kunit *test)
+{
+	struct ptk_vm *vm = kunit_kzalloc(test, sizeof(*vm), GFP_KERNEL);
+
+	if (!vm)
+		return -ENOMEM;
+
+	vm->blocks.gfp_zero = __GFP_ZERO;
+	vm->kvm = create_kvm();
+	vm->vcpu = kunit_kzalloc(test, sizeof(*vm->vcpu), GFP_KERNEL);
+	test->priv = vm;
+
+	if (!vm->kvm || !vm->vcpu)
+		return -ENOMEM;
+
+	vm->vcpu->kvm = vm->kvm;
+	return 0;
+}
+
+void ptk_exit(struct kunit *test)
+{
+	struct ptk_vm *vm = ptk_vm(test);
+
+	if (!vm || !vm->kvm)
+		return;
+
+	delete_all_memslots(vm->kvm);
+	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
+	KUNIT_EXPECT_EQ(test, ptk_bytes(test), 0);
+	KUNIT_EXPECT_FALSE(test, vm->kvm->vm_bugged);
+
+	kvm_mmu_free_memory_cache(&vm->blocks);
+	destroy_kvm(vm->kvm);
+	vm->kvm = NULL;
+}
+
+int ptk_set_slot(struct kunit *test, u32 id, gfn_t base, u64 npages, u32 flags)
+{
+	struct kvm *kvm = ptk_kvm(test);
+	int r;
+
+	mutex_lock(&kvm->slots_lock);
+	r = set_slot(kvm, id, base, npages, flags);
+	mutex_unlock(&kvm->slots_lock);
+	return r;
+}
+
+struct kvm_memory_slot *ptk_get_slot(struct kunit *test, u32 id)
+{
+	struct kvm *kvm = ptk_kvm(test);
+	struct kvm_memory_slot *slot;
+
+	mutex_lock(&kvm->slots_lock);
+	slot = id_to_memslot(__kvm_memslots(kvm, id >> 16), (u16)id);
+	mutex_unlock(&kvm->slots_lock);
+	return slot;
+}
+
+struct kvm_memory_slot *ptk_create_slot_at(struct kunit *test, u32 id, gfn_t base,
+					   u64 npages)
+{
+	KUNIT_ASSERT_EQ(test, ptk_set_slot(test, id, base, npages, 0), 0);
+	return ptk_get_slot(test, id);
+}
+
+struct kvm_memory_slot *ptk_create_slot(struct kunit *test)
+{
+	return ptk_create_slot_at(test, PTK_SLOT, PTK_BASE, PTK_NPAGES);
+}
+
+int ptk_enable(struct kunit *test)
+{
+	struct kvm *kvm = ptk_kvm(test);
+	int r;
+
+	mutex_lock(&kvm->slots_lock);
+	mutex_lock(&kvm->slots_arch_lock);
+	r = kvm_page_track_enable(kvm, KVM_PAGE_TRACK_WRITE);
+	mutex_unlock(&kvm->slots_arch_lock);
+	mutex_unlock(&kvm->slots_lock);
+	return r;
+}
+
+struct kvm_memory_slot *ptk_create_tracked_slot(struct kunit *test)
+{
+	KUNIT_ASSERT_EQ(test, ptk_enable(test), 0);
+	return ptk_create_slot(test);
+}
+
+int ptk_add_up_to(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn,
+		  unsigned short max)
+{
+	struct ptk_vm *vm = ptk_vm(test);
+	struct kvm *kvm = vm->kvm;
+	int r;
+
+	KUNIT_ASSERT_EQ(test, __kvm_mmu_topup_memory_cache(&vm->blocks, 1, 1), 0);
+
+	guard(srcu)(&kvm->srcu);
+	write_lock(&kvm->mmu_lock);
+	r = kvm_slot_page_track_add_page(kvm, &vm->blocks, slot, gfn,
+					 KVM_PAGE_TRACK_WRITE, max);
+	write_unlock(&kvm->mmu_lock);
+	return r;
+}
+
+int ptk_add(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	return ptk_add_up_to(test, slot, gfn, PTK_OTHERS_MAX);
+}
+
+int ptk_remove(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	struct kvm *kvm = ptk_kvm(test);
+	int r;
+
+	guard(srcu)(&kvm->srcu);
+	write_lock(&kvm->mmu_lock);
+	r = kvm_slot_page_track_remove_page(kvm, slot, gfn, KVM_PAGE_TRACK_WRITE);
+	write_unlock(&kvm->mmu_lock);
+	return r;
+}
+
+bool ptk_is_active(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	struct kvm *kvm = ptk_kvm(test);
+
+	guard(srcu)(&kvm->srcu);
+	return kvm_slot_page_track_is_active(kvm, slot, gfn, KVM_PAGE_TRACK_WRITE);
+}
+
+bool ptk_any_tracker(struct kunit *test)
+{
+	return !hlist_empty(&ptk_kvm(test)->arch.track_notifier_head.track_notifier_list);
+}
+
+void ptk_tell_write(struct kunit *test, gpa_t gpa, const u8 *new, int bytes)
+{
+	struct ptk_vm *vm = ptk_vm(test);
+
+	guard(srcu)(&vm->kvm->srcu);
+	kvm_page_track_write(vm->vcpu, gpa, new, bytes);
+}
+
+s64 ptk_pages(struct kunit *test)
+{
+	return atomic64_read(&ptk_kvm(test)->stat.page_track_pages);
+}
+
+s64 ptk_bytes(struct kunit *test)
+{
+	return atomic64_read(&ptk_kvm(test)->stat.page_track_bytes);
+}
+
+int ptk_disallow_lpage(const struct kvm_memory_slot *slot, gfn_t gfn, int level)
+{
+	gfn_t index = gfn_to_index(gfn, slot->base_gfn, level);
+
+	return slot->arch.lpage_info[level - PG_LEVEL_2M][index].disallow_lpage;
+}
+
+int ptk_disallow_lpages(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	int level, n = 0;
+
+	for (level = PG_LEVEL_2M; level <= KVM_MAX_HUGEPAGE_LEVEL; level++)
+		n += ptk_disallow_lpage(slot, gfn, level);
+	return n;
+}
+
+void ptk_forget_skips(struct kunit_suite *suite)
+{
+	struct kunit_case *c;
+
+	kunit_suite_for_each_test_case(suite, c)
+		if (c->status == KUNIT_SKIPPED)
+			c->status = KUNIT_SUCCESS;
+}
+
+void ptk_require_smm(struct kunit *test)
+{
+	if (kvm_arch_nr_memslot_as_ids(ptk_kvm(test)) == 1)
+		kunit_skip(test, "no second address space, see CONFIG_KVM_SMM");
+}

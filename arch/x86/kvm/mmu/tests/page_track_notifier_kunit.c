@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* KUnit tests of page tracking, layer 2: trackers and dispatch. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/sched/mm.h>
+
+#include "page_track_kunit.h"
+
+/* A tracker that takes notes of what it is told. */
+struct tracker {
+	struct kvm_page_track_notifier_node node;
+	struct kunit *test;
+
+	int writes;
+	gpa_t gpa;
+	const u8 *new;
+	int bytes;
+
+	int flushes;
+	int flushed_as_id;
+	gfn_t flushed_gfn;
+	unsigned long flushed_npages;
+	bool flushed_slot_was_reachable;
+
+	/* Which of all calls to trackers of this test the last one was. */
+	int *calls;
+	int call;
+};
+
+static void note_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int bytes,
+		       struct kvm_page_track_notifier_node *node)
+{
+	struct tracker *t = container_of(node, struct tracker, node);
+
+	t->writes++;
+	t->gpa = gpa;
+	t->new = new;
+	t->bytes = bytes;
+	t->call = t->calls ? ++*t->calls : 0;
+}
+
+static void note_flush(struct kvm *kvm, int as_id, gfn_t gfn, unsigned long nr_pages,
+		       struct kvm_page_track_notifier_node *node)
+{
+	struct tracker *t = container_of(node, struct tracker, node);
+
+	t->flushes++;
+	t->flushed_as_id = as_id;
+	t->flushed_gfn = gfn;
+	t->flushed_npages = nr_pages;
+	t->flushed_slot_was_reachable = !!__gfn_to_memslot(__kvm_memslots(kvm, as_id), gfn);
+}
+
+static struct tracker *create_tracker(struct kunit *test)
+{
+	struct tracker *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	t->node.track_write = note_write;
+	t->node.track_flush_slot = note_flush;
+	t->test = test;
+	return t;
+}
+
+static int register_tracker(struct kunit *test, struct tracker *t)
+{
+	return kvm_page_track_register_notifier(ptk_kvm(test), &t->node);
+}
+
+static void unregister_tracker(struct kunit *test, struct tracker *t)
+{
+	kvm_page_track_unregister_notifier(ptk_kvm(test), &t->node);
+}
+
+static struct tracker *create_registered_tracker(struct kunit *test)
+{
+	struct tracker *t = create_tracker(test);
+
+	KUNIT_ASSERT_EQ(test, register_tracker(test, t), 0);
+	return t;
+}
+
+static int users(struct kunit *test)
+{
+	return refcount_read(&ptk_kvm(test)->users_count);
+}
+
+static const u8 written[8];
+
+static void tell_write(struct kunit *test)
+{
+	ptk_tell_write(test, gfn_to_gpa(PTK_BASE) + 8, written, sizeof(written));
+}
+
+static int add(struct kunit *test, gfn_t gfn)
+{
+	return kvm_page_track_add_page(ptk_kvm(test), gfn, KVM_PAGE_TRACK_WRITE);
+}
+
+static int remove(struct kunit *test, gfn_t gfn)
+{
+	return kvm_page_track_remove_page(ptk_kvm(test), gfn, KVM_PAGE_TRACK_WRITE);
+}
+
+/* Registering */
+
+static void register_takes_a_reference(struct kunit *test)
+{
+	struct tracker *t = create_registered_tracker(test);
+
+	KUNIT_EXPECT_EQ(test, users(test), 2);
+	unregister_tracker(test, t);
+	KUNIT_EXPECT_EQ(test, users(test), 1);
+}
+
+static void register_of_no_vm_is_refused(struct kunit *test)
+{
+	struct tracker *t = create_tracker(test);
+
+	KUNIT_EXPECT_EQ(test, kvm_page_track_register_notifier(NULL, &t->node), -ESRCH);
+}
+
+static void register_of_foreign_vm_is_refused(struct kunit *test)
+{
+	struct kvm *kvm = ptk_kvm(test);
+	struct tracker *t = create_tracker(test);
+
+	kvm->mm = &init_mm;
+	KUNIT_EXPECT_EQ(test, register_tracker(test, t), -ESRCH);
+	kvm->mm = current->mm;
+
+	KUNIT_EXPECT_EQ(test, users(test), 1);
+	KUNIT_EXPECT_FALSE(test, ptk_any_tracker(test));
+	KUNIT_EXPECT_EQ(test, kvm->arch.page_track_modes, 0);
+}
+
+static void register_makes_slots_trackable(struct kunit *test)
+{
+	struct tracker *t;
+
+	ptk_create_slot(test);
+	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), -EINVAL);
+
+	t = create_registered_tracker(test);
+	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), 0);
+	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), 0);
+	unregister_tracker(test, t);
+}
+
+static int register_kept_tracker(struct kunit *test)
+{
+	return register_tracker(test, ptk_vm(test)->data);
+}
+
+static void expect_not_registered(struct kunit *test, int r)
+{
+	struct kvm *kvm = ptk_kvm(test);
+
+	if (r) {
+		KUNIT_EXPECT_EQ(test, r, -ENOMEM);
+		KUNIT_EXPECT_EQ(test, users(test), 1);
+		KUNIT_EXPECT_FALSE(test, ptk_any_tracker(test));
+		KUNIT_EXPECT_EQ(test, kvm->arch.page_track_modes, 0);
+	} else {
+		unregister_tracker(test, ptk_vm(test)->data);
+	}
+
+	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, 0, 0, 0), 0);
+	KUNIT_EXPECT_EQ(test, ptk_bytes(test), 0);
+	kvm->arch.page_track_modes = 0;
+	ptk_create_slot(test);
+}
+
+static void register_fails_without_memory(struct kunit *test)
+{
+	ptk_require_faults(test);
+	ptk_create_slot(test);
+	ptk_vm(test)->data = create_tracker(test);
+
+	KUNIT_EXPECT_GE(test, ptk_fail_each_alloc(test, register_kept_tracker,
+						  expect_not_registered), 1);
+}
+
+/* Telling of writes */
+
+static void write_is_told_as_it_was(struct kunit *test)
+{
+	struct tracker *t = create_registered_tracker(test);
+
+	tell_write(test);
+	KUNIT_EXPECT_EQ(test, t->writes, 1);
+	KUNIT_EXPECT_EQ(test, t->gpa, gfn_to_gpa(PTK_BASE) + 8);
+	KUNIT_EXPECT_PTR_EQ(test, t->new, (const u8 *)written);
+	KUNIT_EXPECT_EQ(test, t->bytes, sizeof(written));
+	unregister_tracker(test, t);
+}
+
+static void trackers_are_told_in_order(struct kunit *test)
+{
+	struct tracker *t[3];
+	int i, calls = 0;
+
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		t[i] = create_registered_tracker(test);
+		t[i]->calls = &calls;
+	}
+
+	tell_write(test);
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		KUNIT_EXPECT_EQ(test, t[i]->call, i + 1);
+		unregister_tracker(test, t[i]);
+	}
+}
+
+static void unregistered_tracker_is_not_told(struct kunit *test)
+{
+	struct tracker *t[3];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(t); i++)
+		t[i] = create_registered_tracker(test);
+
+	unregister_tracker(test, t[1]);
+	tell_write(test);
+	KUNIT_EXPECT_EQ(test, t[0]->writes, 1);
+	KUNIT_EXPECT_EQ(test, t[1]->writes, 0);
+	KUNIT_EXPECT_EQ(test, t[2]->writes, 1);
+
+	unregister_tracker(test, t[2]);
+	unregister_tracker(test, t[0]);
+	tell_write(test);
+	KUNIT_EXPECT_EQ(test, t[0]->writes, 1);
+}
+
+static void tracker_can_be_registered_again(struct kunit *test)
+{
+	struct tracker *t = create_registered_tracker(test);
+
+	unregister_tracker(test, t);
+	KUNIT_ASSERT_EQ(test, register_tracker(test, t), 0);
+	tell_write(test);
+	KUNIT_EXPECT_EQ(test, t->writes, 1);
+	unregister_tracker(test, t);
+}
+
+static void missing_callbacks_are_passed_over(struct kunit *test)
+{
+	struct tracker *mute = create_tracker(test);
+	struct tracker *t;
+
+	mute->node.track_write = NULL;
+	mute->node.track_flush_slot = NULL;
+	KUNIT_ASSERT_EQ(test, register_tracker(test, mute), 0);
+	t = create_registered_tracker(test);
+	ptk_create_slot(test);
+
+	tell_write(test);
+	KUNIT_EXPECT_EQ(test, t->writes, 1);
+	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, 0, 0, 0), 0);
+	KUNIT_EXPECT_EQ(test, t->flushes, 1);
+
+	unregister_tracker(test, t);
+	unregister_tracker(test, mute);
+}
+
+static void add_in_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int bytes,
+			 struct kvm_page_track_notifier_node *node)
+{
+	struct tracker *t = container_of(node, struct tracker, node);
+
+	KUNIT_EXPECT_EQ(t->test, remove(t->test, gpa_to_gfn(gpa)), 0);
+	KUNIT_EXPECT_EQ(t->test, add(t->test, gpa_to_gfn(gpa) + 1), 0);
+	t->writes++;
+}
+
+static void callback_may_add_and_remove_pages(struct kunit *test)
+{
+	struct tracker *t = create_tracker(test);
+	struct kvm_memory_slot *slot = ptk_create_slot(test);
+
+	t->node.track_write = add_in_write;
+	KUNIT_ASSERT_EQ(test, register_tracker(test, t), 0);
+	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), 0);
+
+	tell_write(test);
+	KUNIT_EXPECT_EQ(test, t->writes, 1);
+	KUNIT_EXPECT_FALSE(test, ptk_is_active(test, slot, PTK_BASE));
+	KUNIT_EXPECT_TRUE(test, ptk_is_active(test, slot, PTK_BASE + 1));
+	unregister_tracker(test, t);
+}
+
+/* Slots that go */
+
+static void deleted_slot_is_told(struct kunit *test)
+{
+	struct tracker *t = create_registered_tracker(test);
+
+	ptk_create_slot(test);
+	KUNIT_EXPECT_EQ(test, t->flushes, 0);
+
+	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, 0, 0, 0), 0);
+	KUNIT_EXPECT_EQ(test, t->flushes, 1);
+	KUNIT_EXPECT_EQ(test, t->flushed_as_id, 0);
+	KUNIT_EXPECT_EQ(test, t->flushed_gfn, PTK_BASE);
+	KUNIT_EXPECT_EQ(test, t->flushed_npages, PTK_NPAGES);
+	KUNIT_EXPECT_FALSE(test, t->flushed_slot_was_reachable);
+	unregister_tracker(test, t);
+}
+
+static void deleted_smm_slot_is_told(struct kunit *test)
+{
+	struct tracker *t;
+
+	ptk_require_smm(test);
+	t = create_registered_tracker(test);
+	ptk_create_slot(test);
+	ptk_create_slot_at(test, PTK_SMM_SLOT, PTK_BASE + 1, 1);
+
+	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SMM_SLOT, 0, 0, 0), 0);
+	KUNIT_EXPECT_EQ(test, t->flushes, 1);
+	KUNIT_EXPECT_EQ(test, t->flushed_as_id, 1);
+	KUNIT_EXPECT_EQ(test, t->flushed_gfn, PTK_BASE + 1);
+	KUNIT_EXPECT_FALSE(test, t->flushed_slot_was_reachable);
+	unregister_tracker(test, t);
+}
+
+static int move_slot(struct kunit *test)
+{
+	return ptk_set_slot(test, PTK_SLOT, 2 * PTK_BASE, PTK_NPAGES, 0);
+}
+
+static void moved_slot_is_told_by_its_old_place(struct kunit *test)
+{
+	struct tracker *t = create_registered_tracker(test);
+
+	ptk_create_slot(test);
+	KUNIT_EXPECT_EQ(test, move_slot(test), 0);
+	KUNIT_EXPECT_EQ(test, t->flushes, 1);
+	KUNIT_EXPECT_EQ(test, t->flushed_gfn, PTK_BASE);
+	KUNIT_EXPECT_FALSE(test, t->flushed_slot_was_reachable);
+	unregister_tracker(test, t);
+}
+
+static void flag_change_is_not_told(struct kunit *test)
+{
+	struct tracker *t = create_registered_tracker(test);
+
+	ptk_create_slot(test);
+	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, PTK_BASE, PTK_NPAGES,
+					   KVM_MEM_LOG_DIRTY_PAGES), 0);
+	KUNIT_EXPECT_EQ(test, t->flushes, 0);
+	unregister_tracker(test, t);
+}
+
+static void move_slot_back(struct kunit *test)
+{
+	struct tracker *t = ptk_vm(test)->data;
+
+	ptk_create_slot(test);
+	t->flushes = 0;
+}
+
+static void aborted_move_is_not_told(struct kunit *test)
+{
+	struct tracker *t;
+
+	ptk_require_faults(test);
+	t = create_registered_tracker(test);
+	ptk_vm(test)->data = t;
+	ptk_create_slot(test);
+
+	KUNIT_EXPECT_EQ(test, ptk_fail_last_alloc(test, move_slot, move_slot_back), -ENOMEM);
+	KUNIT_EXPECT_EQ(test, t->flushes, 0);
+	unregister_tracker(test, t);
+}
+
+/* Pages */
+
+static void page_is_tracked_once_added(struct kunit *test)
+{
+	struct kvm_memory_slot *slot = ptk_create_slot(test);
+	struct tracker *t = create_registered_tracker(test);
+
+	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), 0);
+	KUNIT_EXPECT_TRUE(test, ptk_is_active(test, slot, PTK_BASE));
+	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), 0);
+	KUNIT_EXPECT_FALSE(test, ptk_is_active(test, slot, PTK_BASE));
+	unregister_tracker(test, t);
+}
+
+static void each_add_needs_a_remove(struct kunit *test)
+{
+	struct kvm_memory_slot *slot = ptk_create_slot(test);
+	struct tracker *t = create_registered_tracker(test);
+
+	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), 0);
+	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), 0);
+	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), 0);
+	KUNIT_EXPECT_TRUE(test, ptk_is_active(test, slot, PTK_BASE));
+	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), 0);
+	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), -ENOENT);
+	unregister_tracker(test, t);
+}
+
+static void page_without_slot_is_refused(struct kunit *test)
+{
+	struct tracker *t = create_registered_tracker(test);
+
+	ptk_create_slot(test);
+	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE - 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE - 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE + PTK_NPAGES), -EINVAL);
+	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE + PTK_NPAGES), -EINVAL);
+	unregister_tracker(test, t);
+}
+
+static void page_of_smm_only_is_refused(struct kunit *test)
+{
+	struct tracker *t;
+
+	ptk_require_smm(test);
+	t = create_registered_tracker(test);
+	ptk_create_slot_at(test, PTK_SMM_SLOT, PTK_BASE, 1);
+
+	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), -EINVAL);
+	unregister_tracker(test, t);
+}
+
+static void unknown_mode_is_refused(struct kunit *test)
+{
+	struct tracker *t = create_registered_tracker(test);
+	struct kvm *kvm = ptk_kvm(test);
+
+	ptk_create_slot(test);
+	KUNIT_EXPECT_EQ(test, kvm_page_track_add_page(kvm, PTK_BASE, KVM_PAGE_TRACK_MAX),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, kvm_page_track_remove_page(kvm, PTK_BASE, KVM_PAGE_TRACK_MAX),
+			-EINVAL);
+	unregister_tracker(test, t);
+}
+
+static void users_of_a_page_are_limited(struct kunit *test)
+{
+	struct tracker *t = create_registered_tracker(test);
+	int i, refused = 0;
+	s64 bytes;
+
+	ptk_create_slot(test);
+	for (i = 0; i < PTK_OTHERS_MAX; i++)
+		refused += add(test, PTK_BASE) != 0;
+	KUNIT_EXPECT_EQ(test, refused, 0);
+
+	bytes = ptk_bytes(test);
+	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), -EOVERFLOW);
+	KUNIT_EXPECT_EQ(test, ptk_bytes(test), bytes);
+	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), 0);
+	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), 0);
+	unregister_tracker(test, t);
+}
+
+static int add_base(struct kunit *test)
+{
+	return add(test, PTK_BASE);
+}
+
+static void expect_not_added(struct kunit *test, int r)
+{
+	struct kvm_memory_slot *slot = ptk_get_slot(test, PTK_SLOT);
+
+	if (!r) {
+		KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), 0);
+		return;
+	}
+
+	KUNIT_EXPECT_EQ(test, r, -ENOMEM);
+	KUNIT_EXPECT_FALSE(test, ptk_is_active(test, slot, PTK_BASE));
+	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
+}
+
+static void add_page_fails_without_memory(struct kunit *test)
+{
+	struct tracker *t;
+
+	ptk_require_faults(test);
+	ptk_create_slot(test);
+	t = create_registered_tracker(test);
+
+	/* The array of a cache, and the block in it. */
+	KUNIT_EXPECT_GE(test, ptk_fail_each_alloc(test, add_base, expect_not_added), 2);
+	KUNIT_EXPECT_EQ(test, ptk_bytes(test), PTK_DIRECTORY + PAGE_SIZE);
+	unregister_tracker(test, t);
+}
+
+static struct kunit_case notifier_cases[] = {
+	KUNIT_CASE(register_takes_a_reference),
+	KUNIT_CASE(register_of_no_vm_is_refused),
+	KUNIT_CASE(register_of_foreign_vm_is_refused),
+	KUNIT_CASE(register_makes_slots_trackable),
+	KUNIT_CASE(register_fails_without_memory),
+	KUNIT_CASE(write_is_told_as_it_was),
+	KUNIT_CASE(trackers_are_told_in_order),
+	KUNIT_CASE(unregistered_tracker_is_not_told),
+	KUNIT_CASE(tracker_can_be_registered_again),
+	KUNIT_CASE(missing_callbacks_are_passed_over),
+	KUNIT_CASE(callback_may_add_and_remove_pages),
+	KUNIT_CASE(unregister_waits_for_callback),
+	KUNIT_CASE(deleted_slot_is_told),
+	KUNIT_CASE(deleted_smm_slot_is_told),
+	KUNIT_CASE(moved_slot_is_told_by_its_old_place),
+	KUNIT_CASE(flag_change_is_not_told),
+	KUNIT_CASE(aborted_move_is_not_told),
+	KUNIT_CASE(page_is_tracked_once_added),
+	KUNIT_CASE(each_add_needs_a_remove),
+	KUNIT_CASE(page_without_slot_is_refused),
+	KUNIT_CASE(page_of_smm_only_is_refused),
+	KUNIT_CASE(unknown_mode_is_refused),
+	KUNIT_CASE(users_of_a_page_are_limited),
+	KUNIT_CASE(add_page_fails_without_memory),
+	KUNIT_CASE(concurrent_users_balance),
+	KUNIT_CASE(slots_and_trackers_come_and_go_in_use),
+	{}
+};
+
+static struct kunit_suite notifier_suite = {
+	.name = "kvm_page_track_notifier",
+	.init = ptk_init,
+	.exit = ptk_exit,
+	.suite_exit = ptk_forget_skips,
+	.test_cases = notifier_cases,
+};
+
+kunit_test_suite(notifier_suite);
