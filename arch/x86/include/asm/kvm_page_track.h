@@ -17,9 +17,13 @@ enum kvm_page_track_mode {
 	KVM_PAGE_TRACK_MAX,
 };
 
-/* The trackers of a VM.  Changed under kvm->mmu_lock, walked under kvm->srcu. */
+/*
+ * The trackers of a VM, and how many of them other modules have registered.
+ * Changed under kvm->mmu_lock, walked under kvm->srcu.
+ */
 struct kvm_page_track_notifier_head {
 	struct hlist_head track_notifier_list;
+	unsigned int nr_external;
 };
 
 /*
@@ -35,7 +39,7 @@ struct kvm_page_track_notifier_node {
 	 * The page need not be one that this tracker added.
 	 *
 	 * @gpa:   guest physical address of the first byte written
-	 * @new:   the bytes written, as the guest's memory now has them
+	 * @new:   the bytes written
 	 * @bytes: how many, 1 or more; the write does not cross a page
 	 *
 	 * Context: the vCPU's thread, in a kvm->srcu read section.  May sleep,
@@ -45,8 +49,8 @@ struct kvm_page_track_notifier_node {
 			    int bytes, struct kvm_page_track_notifier_node *node);
 
 	/*
-	 * A slot was deleted or moved away.  Its gfns are not tracked any more,
-	 * whatever was added; do not remove them.  Pages that other modules add
+	 * A slot was deleted.  Its gfns are not tracked any more, whatever was
+	 * added; do not remove them.  Pages that other modules add
 	 * are in slots of the normal address space only.
 	 *
 	 * @as_id:    the slot's address space, 0 for the normal one, 1 for SMM
@@ -64,7 +68,8 @@ struct kvm_page_track_notifier_node {
 #ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING
 /*
  * Start to call the callbacks of @n, which must stay valid until it is
- * unregistered.  A successful call holds a reference on @kvm.
+ * unregistered.  A successful call holds a reference on @kvm.  Slots of @kvm
+ * cannot be moved as long as such a tracker is registered.
  *
  * Returns 0, -ESRCH if @kvm is NULL or not of the calling process, or -ENOMEM.
  * Context: process, may sleep; takes kvm->slots_arch_lock and kvm->mmu_lock.
@@ -76,8 +81,9 @@ int kvm_page_track_register_notifier(struct kvm *kvm,
  * Stop to call the callbacks of @n; none runs when this returns.  Pages that
  * the tracker has added must have been removed before.
  *
- * Context: process, may sleep, outside of kvm->srcu and of any lock that a
- * callback takes; takes kvm->mmu_lock.
+ * Context: process, may sleep; takes kvm->mmu_lock.  Waits for all readers of
+ * kvm->srcu, e.g. for vCPUs that fault in guest memory: hold no lock that a
+ * callback or KVM_RUN may take, like the mmap_lock.
  */
 void kvm_page_track_unregister_notifier(struct kvm *kvm,
 					struct kvm_page_track_notifier_node *n);
@@ -87,9 +93,9 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
  * every emulated write to it told to the trackers.  A gfn may be added many
  * times; each needs a remove.  A call that fails changes nothing.
  *
- * Returns 0, -EINVAL if no slot has @gfn, if @mode is unknown or if no tracker
- * was registered, -EOVERFLOW if @gfn has too many users, 2^16 - 1 - 2^14 or more,
- * or -ENOMEM.
+ * Returns 0, -EINVAL if no slot has @gfn or if @mode is not in use in @kvm, which
+ * a registered tracker ensures, -EOVERFLOW if @gfn has too many users already,
+ * 2^16 - 1 - 2^14, or -ENOMEM.
  * Context: process, may sleep; takes kvm->mmu_lock.
  */
 int kvm_page_track_add_page(struct kvm *kvm, gfn_t gfn,

@@ -29,6 +29,12 @@
 /* kvm->arch.page_track_modes has a bit per mode. */
 static_assert(KVM_PAGE_TRACK_MAX <= BITS_PER_BYTE);
 
+static void assert_slots_stable(struct kvm *kvm)
+{
+	lockdep_assert_once(lockdep_is_held(&kvm->slots_lock) ||
+			    srcu_read_lock_held(&kvm->srcu));
+}
+
 static unsigned long nr_blocks(const struct kvm_memory_slot *slot)
 {
 	return DIV_ROUND_UP(slot->npages, KVM_PAGE_TRACK_BLOCK_GFNS);
@@ -102,6 +108,7 @@ static void free_directory(struct kvm *kvm, struct kvm_memory_slot *slot,
 
 		free_page((unsigned long)directory[i]);
 		bytes += PAGE_SIZE;
+		cond_resched();
 	}
 
 	kvfree(directory);
@@ -117,6 +124,7 @@ int kvm_page_track_enable(struct kvm *kvm, enum kvm_page_track_mode mode)
 	int i, bkt, r;
 
 	lockdep_assert_held(&kvm->slots_arch_lock);
+	assert_slots_stable(kvm);
 
 	if (kvm->arch.page_track_modes & BIT(mode))
 		return 0;
@@ -133,8 +141,12 @@ int kvm_page_track_enable(struct kvm *kvm, enum kvm_page_track_mode mode)
 		}
 	}
 
-	WRITE_ONCE(kvm->arch.page_track_modes,
-		   kvm->arch.page_track_modes | BIT(mode));
+	/*
+	 * Whoever sees the mode sees a directory in each slot.  Pairs with
+	 * kvm_page_track_mode_enabled().
+	 */
+	smp_store_release(&kvm->arch.page_track_modes,
+			  kvm->arch.page_track_modes | BIT(mode));
 	return 0;
 }
 
@@ -165,13 +177,6 @@ void kvm_page_track_free_memslot(struct kvm *kvm, struct kvm_memory_slot *slot)
 
 	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++)
 		free_directory(kvm, slot, mode);
-}
-
-static void assert_counters_stable(struct kvm *kvm)
-{
-	lockdep_assert_held_write(&kvm->mmu_lock);
-	lockdep_assert_once(lockdep_is_held(&kvm->slots_lock) ||
-			    srcu_read_lock_held(&kvm->srcu));
 }
 
 static int create_block(struct kvm *kvm, struct kvm_mmu_memory_cache *blocks,
@@ -224,7 +229,8 @@ int kvm_slot_page_track_add_page(struct kvm *kvm,
 {
 	int r;
 
-	assert_counters_stable(kvm);
+	lockdep_assert_held_write(&kvm->mmu_lock);
+	assert_slots_stable(kvm);
 
 	r = create_block(kvm, blocks, slot, gfn, mode);
 	if (r)
@@ -244,7 +250,7 @@ int kvm_slot_page_track_add_page(struct kvm *kvm,
 	kvm_mmu_gfn_disallow_lpage(slot, gfn);
 
 	if (kvm_mmu_slot_gfn_write_protect(kvm, slot, gfn, PG_LEVEL_4K))
-		kvm_flush_remote_tlbs_gfn(kvm, gfn, PG_LEVEL_4K);
+		kvm_flush_remote_tlbs(kvm);
 
 	return 0;
 }
@@ -255,7 +261,8 @@ int kvm_slot_page_track_remove_page(struct kvm *kvm,
 {
 	int r;
 
-	assert_counters_stable(kvm);
+	lockdep_assert_held_write(&kvm->mmu_lock);
+	assert_slots_stable(kvm);
 
 	r = update_gfn_track(slot, gfn, mode, -1, USHRT_MAX);
 	if (r < 0)
@@ -284,7 +291,9 @@ bool kvm_slot_page_track_is_active(struct kvm *kvm,
 				   const struct kvm_memory_slot *slot, gfn_t gfn,
 				   enum kvm_page_track_mode mode)
 {
-	if (!slot)
+	assert_slots_stable(kvm);
+
+	if (!slot || !kvm_page_track_mode_enabled(kvm, mode))
 		return false;
 
 	if (gfn_is_tracked(slot, gfn, mode))

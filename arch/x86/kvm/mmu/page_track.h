@@ -17,8 +17,8 @@
 
 /*
  * How far any user but the shadow MMU may count up.  The rest is headroom: the
- * shadow MMU has fewer than 2^14 upper-level shadow pages of one gfn, see
- * union kvm_mmu_page_role, and its additions must not fail.
+ * shadow MMU's additions must not fail.  It has fewer than 2^13 upper-level
+ * shadow pages of one gfn, see union kvm_mmu_page_role; leave it twice that.
  */
 #define KVM_PAGE_TRACK_MAX_COUNT	(USHRT_MAX - BIT(14))
 
@@ -27,9 +27,22 @@
 /*
  * Give each slot of @kvm, and each that will come, a directory for @mode.
  *
- * Returns 0 or -ENOMEM.  Context: kvm->slots_arch_lock held, may sleep.
+ * Returns 0 or -ENOMEM.
+ * Context: kvm->slots_arch_lock held, and srcu or slots_lock; may sleep.
  */
 int kvm_page_track_enable(struct kvm *kvm, enum kvm_page_track_mode mode);
+
+/*
+ * Has @kvm, and with it each of its slots, been enabled for @mode?
+ *
+ * Context: any.
+ */
+static inline bool kvm_page_track_mode_enabled(struct kvm *kvm,
+					       enum kvm_page_track_mode mode)
+{
+	/* Pairs with the release in kvm_page_track_enable(). */
+	return smp_load_acquire(&kvm->arch.page_track_modes) & BIT(mode);
+}
 
 /*
  * Give @slot, which is not visible yet, a directory for each mode that @kvm has
@@ -48,7 +61,8 @@ void kvm_page_track_free_memslot(struct kvm *kvm, struct kvm_memory_slot *slot);
  * mappings of @gfn, removes the access from its SPTEs and flushes TLBs.
  * @blocks holds zeroed pages, one at least, of which up to one is taken.
  *
- * Returns 0, or -EOVERFLOW with nothing changed.
+ * Returns 0, -EOVERFLOW with nothing changed, or -EIO, which is a bug of KVM, if
+ * @slot has no directory for @mode.
  * Context: kvm->mmu_lock held for write, slots_lock or srcu held.
  */
 int kvm_slot_page_track_add_page(struct kvm *kvm,
@@ -107,6 +121,8 @@ static inline void kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa,
 	 */
 	smp_mb();
 
+	lockdep_assert_once(srcu_read_lock_held(&vcpu->kvm->srcu));
+
 	if (!hlist_empty(&vcpu->kvm->arch.track_notifier_head.track_notifier_list))
 		__kvm_page_track_write(vcpu, gpa, new, bytes);
 }
@@ -117,5 +133,15 @@ static inline void kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa,
  * Context: kvm->slots_lock held, @slot unreachable for vCPUs, may sleep.
  */
 void kvm_page_track_flush_slot(struct kvm *kvm, struct kvm_memory_slot *slot);
+
+/*
+ * Has another module registered a tracker?  It may come right after.
+ *
+ * Context: any.
+ */
+static inline bool kvm_page_track_has_external_user(struct kvm *kvm)
+{
+	return READ_ONCE(kvm->arch.track_notifier_head.nr_external);
+}
 
 #endif /* __KVM_X86_PAGE_TRACK_H */

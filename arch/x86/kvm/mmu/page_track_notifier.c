@@ -18,15 +18,12 @@
 #include "mmutrace.h"
 #include "page_track.h"
 
-void kvm_page_track_add_notifier(struct kvm *kvm,
-				 struct kvm_page_track_notifier_node *n)
+static void add_notifier(struct kvm *kvm, struct kvm_page_track_notifier_node *n)
 {
+	struct hlist_head *list = &kvm->arch.track_notifier_head.track_notifier_list;
 	struct hlist_node *last = NULL, *pos;
-	struct hlist_head *list;
 
-	list = &kvm->arch.track_notifier_head.track_notifier_list;
-
-	write_lock(&kvm->mmu_lock);
+	lockdep_assert_held_write(&kvm->mmu_lock);
 
 	hlist_for_each(pos, list)
 		last = pos;
@@ -35,7 +32,13 @@ void kvm_page_track_add_notifier(struct kvm *kvm,
 		hlist_add_behind_rcu(&n->node, last);
 	else
 		hlist_add_head_rcu(&n->node, list);
+}
 
+void kvm_page_track_add_notifier(struct kvm *kvm,
+				 struct kvm_page_track_notifier_node *n)
+{
+	write_lock(&kvm->mmu_lock);
+	add_notifier(kvm, n);
 	write_unlock(&kvm->mmu_lock);
 }
 
@@ -49,10 +52,11 @@ void __kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new,
 
 	/* The shadow MMU is a tracker of almost every VM that gets here. */
 	hlist_for_each_entry_srcu(n, &kvm->arch.track_notifier_head.track_notifier_list,
-				  node, srcu_read_lock_held(&kvm->srcu))
+				  node, srcu_read_lock_held(&kvm->srcu)) {
 		if (n->track_write)
 			INDIRECT_CALL_1(n->track_write, kvm_mmu_pte_write,
 					vcpu, gpa, new, bytes, n);
+	}
 }
 
 void kvm_page_track_flush_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
@@ -64,10 +68,11 @@ void kvm_page_track_flush_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 
 	idx = srcu_read_lock(&kvm->srcu);
 	hlist_for_each_entry_srcu(n, &kvm->arch.track_notifier_head.track_notifier_list,
-				  node, srcu_read_lock_held(&kvm->srcu))
+				  node, srcu_read_lock_held(&kvm->srcu)) {
 		if (n->track_flush_slot)
 			n->track_flush_slot(kvm, slot->as_id, slot->base_gfn,
 					    slot->npages, n);
+	}
 	srcu_read_unlock(&kvm->srcu, idx);
 }
 
@@ -81,16 +86,24 @@ int kvm_page_track_register_notifier(struct kvm *kvm,
 		return -ESRCH;
 
 	idx = srcu_read_lock(&kvm->srcu);
+
+	/* A slot is being moved either before this, or with this in view. */
 	mutex_lock(&kvm->slots_arch_lock);
+
 	r = kvm_page_track_enable(kvm, KVM_PAGE_TRACK_WRITE);
+	if (!r) {
+		kvm_get_kvm(kvm);
+
+		write_lock(&kvm->mmu_lock);
+		add_notifier(kvm, n);
+		kvm->arch.track_notifier_head.nr_external++;
+		write_unlock(&kvm->mmu_lock);
+	}
+
 	mutex_unlock(&kvm->slots_arch_lock);
 	srcu_read_unlock(&kvm->srcu, idx);
-	if (r)
-		return r;
 
-	kvm_get_kvm(kvm);
-	kvm_page_track_add_notifier(kvm, n);
-	return 0;
+	return r;
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_register_notifier);
 
@@ -99,6 +112,7 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
 {
 	write_lock(&kvm->mmu_lock);
 	hlist_del_rcu(&n->node);
+	kvm->arch.track_notifier_head.nr_external--;
 	write_unlock(&kvm->mmu_lock);
 
 	/* Wait for whoever walks the list and may have found @n. */
@@ -108,13 +122,6 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_unregister_notifier);
 
-/* Registering a tracker made it so. */
-static bool mode_is_usable(struct kvm *kvm, enum kvm_page_track_mode mode)
-{
-	return mode < KVM_PAGE_TRACK_MAX &&
-	       READ_ONCE(kvm->arch.page_track_modes) & BIT(mode);
-}
-
 int kvm_page_track_add_page(struct kvm *kvm, gfn_t gfn,
 			    enum kvm_page_track_mode mode)
 {
@@ -122,7 +129,7 @@ int kvm_page_track_add_page(struct kvm *kvm, gfn_t gfn,
 	struct kvm_memory_slot *slot;
 	int idx, r;
 
-	if (!mode_is_usable(kvm, mode))
+	if (mode >= KVM_PAGE_TRACK_MAX || !kvm_page_track_mode_enabled(kvm, mode))
 		return -EINVAL;
 
 	r = __kvm_mmu_topup_memory_cache(&blocks, 1, 1);
@@ -155,7 +162,7 @@ int kvm_page_track_remove_page(struct kvm *kvm, gfn_t gfn,
 	struct kvm_memory_slot *slot;
 	int idx, r = -EINVAL;
 
-	if (!mode_is_usable(kvm, mode))
+	if (mode >= KVM_PAGE_TRACK_MAX || !kvm_page_track_mode_enabled(kvm, mode))
 		return -EINVAL;
 
 	idx = srcu_read_lock(&kvm->srcu);
@@ -167,14 +174,15 @@ int kvm_page_track_remove_page(struct kvm *kvm, gfn_t gfn,
 		write_unlock(&kvm->mmu_lock);
 	}
 
+	/* Have the next access map the page anew, with a huge page if possible. */
+	if (r > 0) {
+		kvm_zap_gfn_range(kvm, gfn, gfn + 1);
+		r = 0;
+	}
+
 	srcu_read_unlock(&kvm->srcu, idx);
 
-	if (r <= 0)
-		return r;
-
-	/* Have the next access map the page anew, with a huge page if possible. */
-	kvm_zap_gfn_range(kvm, gfn, gfn + 1);
-	return 0;
+	return r;
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_remove_page);
 #endif /* CONFIG_KVM_EXTERNAL_WRITE_TRACKING */
