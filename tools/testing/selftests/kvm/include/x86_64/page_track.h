@@ -125,7 +125,7 @@ uint64_t pt_entry_gpa(const struct pt_guest *g, uint64_t va, int level);
 void pt_map(struct pt_guest *g, uint64_t va, uint64_t gpa);
 /* The entry for a table of @level, through new tables, that leads @va to @gpa. */
 uint64_t pt_new_path(struct pt_guest *g, uint64_t va, int level, uint64_t gpa);
-/* How many upper-level tables, and the root, can the guest reach? */
+/* How many upper-level tables of the arena, with the root, can the guest reach? */
 int pt_count_upper(const struct pt_guest *g);
 /* A new root with the guest's code and the arena mapped through new tables. */
 uint64_t pt_new_root(struct pt_guest *g);

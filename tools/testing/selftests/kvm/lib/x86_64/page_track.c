@@ -129,9 +129,11 @@ static void mark_upper(const struct pt_guest *g, uint64_t table, int level,
 {
 	uint64_t pos, entry;
 
+	uint64_t i = (table - PT_ARENA_GPA) / PAGE_SIZE;
+
 	/* The root of PAE paging is read at each write to CR3, not shadowed. */
-	if (g->mode != PT_PAE || level < 3)
-		seen[(table - PT_ARENA_GPA) / PAGE_SIZE] = true;
+	if (i < PT_ARENA_PAGES && (g->mode != PT_PAE || level < 3))
+		seen[i] = true;
 
 	for (pos = table; level > 2 && pos < table + PAGE_SIZE; pos += pt_entry_size(g)) {
 		entry = pt_read_entry(g, pos);
