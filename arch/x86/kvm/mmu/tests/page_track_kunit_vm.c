@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The made-up VM of the KUnit suites. */
+/* The made-up VM and the failing allocations of the KUnit suites. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/gfp.h>
 #include <linux/rbtree.h>
 #include <linux/rcuwait.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/vmalloc.h>
 
 #include "page_track_kunit.h"
@@ -202,15 +205,16 @@ int ptk_add_up_to(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn,
 {
 	struct ptk_vm *vm = ptk_vm(test);
 	struct kvm *kvm = vm->kvm;
-	int r;
+	int idx, r;
 
 	KUNIT_ASSERT_EQ(test, __kvm_mmu_topup_memory_cache(&vm->blocks, 1, 1), 0);
 
-	guard(srcu)(&kvm->srcu);
+	idx = srcu_read_lock(&kvm->srcu);
 	write_lock(&kvm->mmu_lock);
 	r = kvm_slot_page_track_add_page(kvm, &vm->blocks, slot, gfn,
 					 KVM_PAGE_TRACK_WRITE, max);
 	write_unlock(&kvm->mmu_lock);
+	srcu_read_unlock(&kvm->srcu, idx);
 	return r;
 }
 
@@ -222,21 +226,26 @@ int ptk_add(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn)
 int ptk_remove(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	struct kvm *kvm = ptk_kvm(test);
-	int r;
+	int idx, r;
 
-	guard(srcu)(&kvm->srcu);
+	idx = srcu_read_lock(&kvm->srcu);
 	write_lock(&kvm->mmu_lock);
 	r = kvm_slot_page_track_remove_page(kvm, slot, gfn, KVM_PAGE_TRACK_WRITE);
 	write_unlock(&kvm->mmu_lock);
+	srcu_read_unlock(&kvm->srcu, idx);
 	return r;
 }
 
 bool ptk_is_active(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	struct kvm *kvm = ptk_kvm(test);
+	bool active;
+	int idx;
 
-	guard(srcu)(&kvm->srcu);
-	return kvm_slot_page_track_is_active(kvm, slot, gfn, KVM_PAGE_TRACK_WRITE);
+	idx = srcu_read_lock(&kvm->srcu);
+	active = kvm_slot_page_track_is_active(kvm, slot, gfn, KVM_PAGE_TRACK_WRITE);
+	srcu_read_unlock(&kvm->srcu, idx);
+	return active;
 }
 
 bool ptk_any_tracker(struct kunit *test)
@@ -247,9 +256,11 @@ bool ptk_any_tracker(struct kunit *test)
 void ptk_tell_write(struct kunit *test, gpa_t gpa, const u8 *new, int bytes)
 {
 	struct ptk_vm *vm = ptk_vm(test);
+	int idx;
 
-	guard(srcu)(&vm->kvm->srcu);
+	idx = srcu_read_lock(&vm->kvm->srcu);
 	kvm_page_track_write(vm->vcpu, gpa, new, bytes);
+	srcu_read_unlock(&vm->kvm->srcu, idx);
 }
 
 s64 ptk_pages(struct kunit *test)
@@ -291,4 +302,121 @@ void ptk_require_smm(struct kunit *test)
 {
 	if (kvm_arch_nr_memslot_as_ids(ptk_kvm(test)) == 1)
 		kunit_skip(test, "no second address space, see CONFIG_KVM_SMM");
+}
+
+/*
+ * Each thread can have one of its next allocations fail, if fault injection of
+ * slab and page allocations is compiled in and told not to spare GFP_KERNEL:
+ *
+ *	echo N > /sys/kernel/debug/failslab/ignore-gfp-wait
+ *	echo N > /sys/kernel/debug/fail_page_alloc/ignore-gfp-wait
+ *	echo 0 > /sys/kernel/debug/fail_page_alloc/min-order
+ */
+
+#ifdef CONFIG_FAULT_INJECTION
+/* Have the @nth allocation of this thread fail, from 1. */
+static void arm_fault(unsigned int nth)
+{
+	WRITE_ONCE(current->fail_nth, nth);
+}
+
+/* Let no allocation fail any more.  Return how many were left until one did. */
+static unsigned int disarm_fault(void)
+{
+	unsigned int left = READ_ONCE(current->fail_nth);
+
+	WRITE_ONCE(current->fail_nth, 0);
+	return left;
+}
+#else
+static void arm_fault(unsigned int nth)
+{
+}
+
+static unsigned int disarm_fault(void)
+{
+	return 1;
+}
+#endif
+
+static bool slab_fails(void)
+{
+	void *p;
+
+	arm_fault(1);
+	p = kmalloc(sizeof(void *), GFP_KERNEL_ACCOUNT);
+	disarm_fault();
+	kfree(p);
+	return !p;
+}
+
+static bool page_fails(void)
+{
+	unsigned long p;
+
+	arm_fault(1);
+	p = __get_free_page(GFP_KERNEL_ACCOUNT);
+	disarm_fault();
+	free_page(p);
+	return !p;
+}
+
+void ptk_require_faults(struct kunit *test)
+{
+	if (!IS_ENABLED(CONFIG_FAULT_INJECTION))
+		kunit_skip(test, "needs CONFIG_FAULT_INJECTION");
+	if (!slab_fails())
+		kunit_skip(test, "needs failslab/ignore-gfp-wait=N");
+	if (!page_fails())
+		kunit_skip(test, "needs fail_page_alloc/ignore-gfp-wait=N, min-order=0");
+}
+
+static int call_with_fault(struct kunit *test, int (*call)(struct kunit *test),
+			   unsigned int nth, unsigned int *left)
+{
+	int r;
+
+	arm_fault(nth);
+	r = call(test);
+	*left = disarm_fault();
+	return r;
+}
+
+int ptk_fail_each_alloc(struct kunit *test, int (*call)(struct kunit *test),
+			void (*check)(struct kunit *test, int r))
+{
+	unsigned int left, nth = 1;
+	int r, failures = 0;
+
+	do {
+		r = call_with_fault(test, call, nth++, &left);
+		failures += r < 0;
+		check(test, r);
+	} while (!left);
+
+	return failures;
+}
+
+int ptk_fail_first_alloc(struct kunit *test, int (*call)(struct kunit *test))
+{
+	unsigned int left;
+
+	return call_with_fault(test, call, 1, &left);
+}
+
+int ptk_fail_last_alloc(struct kunit *test, int (*call)(struct kunit *test),
+			void (*undo)(struct kunit *test))
+{
+	unsigned int left, nth;
+	int r;
+
+	r = call_with_fault(test, call, INT_MAX, &left);
+	nth = INT_MAX - left;
+
+	/* The very last one may be for a debugging aid that does without. */
+	while (!r && nth) {
+		undo(test);
+		r = call_with_fault(test, call, nth--, &left);
+	}
+	return r;
 }
