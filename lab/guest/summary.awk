@@ -1,4 +1,5 @@
-# Peaks and totals of the "stat" lines of a run.  memory: the guest's, in MiB.
+# Peaks and totals of the "stat" lines of a run.  memory: that of the guest, in MiB,
+# if it is shadowed: the base then has 2 bytes for each of its pages, else nothing.
 $1 == "stat" {
 	sub(/\r/, "")
 	for (i = 2; i <= 6; i++)
