@@ -306,6 +306,21 @@ static void moved_slot_starts_untracked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ptk_add(test, slot, base), 0);
 }
 
+/* KVM finds out late, when vCPUs cannot use the slot any more. */
+static void aborted_move_keeps_counts(struct kunit *test)
+{
+	struct kvm_memory_slot *slot = ptk_create_tracked_slot(test);
+
+	KUNIT_EXPECT_EQ(test, ptk_add(test, slot, PTK_BASE), 0);
+	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, kvm_mmu_max_gfn() + 1,
+					   PTK_NPAGES, 0), -EINVAL);
+
+	slot = ptk_get_slot(test, PTK_SLOT);
+	KUNIT_EXPECT_EQ(test, slot->base_gfn, PTK_BASE);
+	KUNIT_EXPECT_TRUE(test, ptk_is_active(test, slot, PTK_BASE));
+	KUNIT_EXPECT_EQ(test, ptk_bytes(test), PTK_DIRECTORY + PAGE_SIZE);
+}
+
 static void flag_change_keeps_counts(struct kunit *test)
 {
 	struct kvm_memory_slot *slot = ptk_create_tracked_slot(test);
@@ -400,17 +415,6 @@ static void statistics_count_pages_not_adds(struct kunit *test)
 
 /* Failing allocations */
 
-static int create_slot(struct kunit *test)
-{
-	return ptk_set_slot(test, PTK_SLOT, PTK_BASE, PTK_NPAGES, 0);
-}
-
-static void delete_slot(struct kunit *test)
-{
-	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, 0, 0, 0), 0);
-	KUNIT_EXPECT_EQ(test, ptk_bytes(test), 0);
-}
-
 /* Whatever kvm_page_track_enable() kept on failure goes with the slots. */
 static void expect_not_enabled(struct kunit *test, int r)
 {
@@ -421,8 +425,9 @@ static void expect_not_enabled(struct kunit *test, int r)
 		KUNIT_EXPECT_EQ(test, kvm->arch.page_track_modes, 0);
 	}
 
+	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, 0, 0, 0), 0);
 	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT2, 0, 0, 0), 0);
-	delete_slot(test);
+	KUNIT_EXPECT_EQ(test, ptk_bytes(test), 0);
 
 	kvm->arch.page_track_modes = 0;
 	ptk_create_slot(test);
@@ -450,41 +455,39 @@ static void enable_succeeds_after_failure(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ptk_add(test, slot, PTK_BASE), 0);
 }
 
-static void slot_creation_fails_without_memory(struct kunit *test)
+static int create_memslot(struct kunit *test)
 {
-	ptk_require_faults(test);
-	KUNIT_ASSERT_EQ(test, ptk_enable(test), 0);
+	struct kvm *kvm = ptk_kvm(test);
+	int r;
 
-	KUNIT_EXPECT_EQ(test, ptk_fail_last_alloc(test, create_slot, delete_slot), -ENOMEM);
-	KUNIT_EXPECT_NULL(test, ptk_get_slot(test, PTK_SLOT));
+	mutex_lock(&kvm->slots_arch_lock);
+	r = kvm_page_track_create_memslot(kvm, ptk_vm(test)->data);
+	mutex_unlock(&kvm->slots_arch_lock);
+	return r;
+}
+
+static void expect_no_counters(struct kunit *test, int r)
+{
+	struct kvm_memory_slot *slot = ptk_vm(test)->data;
+
+	if (r)
+		KUNIT_EXPECT_EQ(test, r, -ENOMEM);
+	else
+		kvm_page_track_free_memslot(ptk_kvm(test), slot);
+
+	KUNIT_EXPECT_NULL(test, slot->arch.gfn_track[KVM_PAGE_TRACK_WRITE]);
 	KUNIT_EXPECT_EQ(test, ptk_bytes(test), 0);
 }
 
-static int move_slot(struct kunit *test)
+static void create_memslot_fails_without_memory(struct kunit *test)
 {
-	return ptk_set_slot(test, PTK_SLOT, 2 * PTK_BASE, PTK_NPAGES, 0);
-}
-
-static void move_slot_back(struct kunit *test)
-{
-	KUNIT_EXPECT_EQ(test, create_slot(test), 0);
-	KUNIT_EXPECT_EQ(test, ptk_add(test, ptk_get_slot(test, PTK_SLOT), PTK_BASE), 0);
-}
-
-static void aborted_move_keeps_counts(struct kunit *test)
-{
-	struct kvm_memory_slot *slot;
+	struct kvm_memory_slot slot = { .base_gfn = PTK_BASE, .npages = PTK_NPAGES };
 
 	ptk_require_faults(test);
-	slot = ptk_create_tracked_slot(test);
-	KUNIT_EXPECT_EQ(test, ptk_add(test, slot, PTK_BASE), 0);
+	KUNIT_ASSERT_EQ(test, ptk_enable(test), 0);
+	ptk_vm(test)->data = &slot;
 
-	KUNIT_EXPECT_EQ(test, ptk_fail_last_alloc(test, move_slot, move_slot_back), -ENOMEM);
-
-	slot = ptk_get_slot(test, PTK_SLOT);
-	KUNIT_EXPECT_EQ(test, slot->base_gfn, PTK_BASE);
-	KUNIT_EXPECT_EQ(test, ptk_bytes(test), PTK_DIRECTORY + PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, drain(test, slot, PTK_BASE), 1);
+	KUNIT_EXPECT_GE(test, ptk_fail_each_alloc(test, create_memslot, expect_no_counters), 1);
 }
 
 static struct kunit_case page_track_cases[] = {
@@ -510,6 +513,7 @@ static struct kunit_case page_track_cases[] = {
 	KUNIT_CASE(tebibyte_slot_costs_little),
 	KUNIT_CASE(deleted_slot_leaves_nothing),
 	KUNIT_CASE(moved_slot_starts_untracked),
+	KUNIT_CASE(aborted_move_keeps_counts),
 	KUNIT_CASE(flag_change_keeps_counts),
 	KUNIT_CASE(other_address_space_sees_the_page),
 	KUNIT_CASE(address_spaces_count_apart),
@@ -518,8 +522,7 @@ static struct kunit_case page_track_cases[] = {
 	KUNIT_CASE(statistics_count_pages_not_adds),
 	KUNIT_CASE(enable_fails_without_memory),
 	KUNIT_CASE(enable_succeeds_after_failure),
-	KUNIT_CASE(slot_creation_fails_without_memory),
-	KUNIT_CASE(aborted_move_keeps_counts),
+	KUNIT_CASE(create_memslot_fails_without_memory),
 	KUNIT_CASE(random_calls_agree_with_an_array),
 	{}
 };

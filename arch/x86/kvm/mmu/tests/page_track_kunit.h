@@ -116,13 +116,6 @@ int ptk_fail_each_alloc(struct kunit *test, int (*call)(struct kunit *test),
 /* Have the first allocation of @call fail.  Return what that call returned. */
 int ptk_fail_first_alloc(struct kunit *test, int (*call)(struct kunit *test));
 
-/*
- * Have the last allocation of @call fail without which it cannot do, after
- * @undo of calls that succeed.  Return what that call returned.
- */
-int ptk_fail_last_alloc(struct kunit *test, int (*call)(struct kunit *test),
-			void (*undo)(struct kunit *test));
-
 /* Tests in files of their own. */
 void random_calls_agree_with_an_array(struct kunit *test);
 void unregister_waits_for_callback(struct kunit *test);

@@ -403,20 +403,3 @@ int ptk_fail_first_alloc(struct kunit *test, int (*call)(struct kunit *test))
 
 	return call_with_fault(test, call, 1, &left);
 }
-
-int ptk_fail_last_alloc(struct kunit *test, int (*call)(struct kunit *test),
-			void (*undo)(struct kunit *test))
-{
-	unsigned int left, nth;
-	int r;
-
-	r = call_with_fault(test, call, INT_MAX, &left);
-	nth = INT_MAX - left;
-
-	/* The very last one may be for a debugging aid that does without. */
-	while (!r && nth) {
-		undo(test);
-		r = call_with_fault(test, call, nth--, &left);
-	}
-	return r;
-}
