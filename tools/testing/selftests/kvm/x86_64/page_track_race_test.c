@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Several vCPUs rewrite entries of the same page tables at once while slots come,
+ * go and change: each has to see its own writes, and counters have to balance.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "page_track.h"
+
+#define NR_VCPUS	3
+#define UPPER_VA	0x40000000ul	/* one level-2 entry for each vCPU */
+#define LEAF_VA		0xc0000000ul	/* one level-1 entry for each vCPU */
+
+#define OTHER_SLOT	PT_NR_SLOTS
+#define OTHER_GPA	0x10000000ul
+#define MOVED_GPA	0x20000000ul
+
+static int nr_rounds = 40;
+
+struct worker {
+	struct pt_guest g;
+	pthread_t thread;
+	uint64_t upper_va;
+	uint64_t leaf_va;
+	uint64_t path[2];	/* level-2 entries for upper_va */
+	uint64_t data[2];	/* what they lead to, and those for leaf_va, too */
+};
+
+static int nr_running;
+
+static void init_worker(struct pt_guest *g, struct worker *w, int id)
+{
+	int i;
+
+	w->upper_va = UPPER_VA + ((uint64_t)id << pt_shift(g, 2));
+	w->leaf_va = LEAF_VA + id * PAGE_SIZE;
+
+	for (i = 0; i < 2; i++) {
+		w->data[i] = pt_data(1 + 2 * id + i);
+		w->path[i] = pt_new_path(g, w->upper_va, 2, w->data[i]);
+	}
+
+	pt_map(g, w->leaf_va, w->data[0]);
+	pt_map(g, w->upper_va, w->data[0]);
+	pt_write_entry(g, pt_entry_gpa(g, w->upper_va, 2), w->path[0]);
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct pt_guest *g = &w->g;
+	uint64_t upper = pt_entry_gpa(g, w->upper_va, 2);
+	uint64_t leaf = pt_entry_gpa(g, w->leaf_va, 1);
+	int i, n;
+
+	for (i = 1; i <= nr_rounds; i++) {
+		n = i % 2;
+		pt_edit(g, upper, w->path[n]);
+		pt_settle(g, w->upper_va);
+		PT_ASSERT_LOAD(g, w->upper_va, w->data[n]);
+
+		pt_edit(g, leaf, pt_make_entry(g, 1, w->data[n]));
+		if (i % 3)
+			pt_invlpg(g, w->leaf_va);
+		else
+			pt_flush(g);
+		PT_ASSERT_LOAD(g, w->leaf_va, w->data[n]);
+	}
+
+	__atomic_sub_fetch(&nr_running, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+static void set_slot(struct pt_guest *g, uint64_t gpa, uint64_t size, void *mem)
+{
+	vm_set_user_memory_region(g->vm, OTHER_SLOT, 0, gpa, size, mem);
+}
+
+/* One change of each kind. */
+static void change_slots(struct pt_guest *g, void *mem)
+{
+	static unsigned long log[PT_ARENA_PAGES / 64];
+	struct userspace_mem_region *arena = memslot2region(g->vm, PT_ARENA_SLOT);
+	int i, r;
+
+	set_slot(g, OTHER_GPA, PAGE_SIZE, mem);
+	set_slot(g, MOVED_GPA, PAGE_SIZE, mem);
+	r = __vm_set_user_memory_region(g->vm, OTHER_SLOT, 0, BIT(52), PAGE_SIZE, mem);
+	TEST_ASSERT(r && errno == EINVAL, "A slot moved beyond physical addresses");
+
+	for (i = 1; i >= 0; i--) {
+		vm_set_user_memory_region(g->vm, PT_ARENA_SLOT,
+					  i ? KVM_MEM_LOG_DIRTY_PAGES : 0, PT_ARENA_GPA,
+					  PT_ARENA_PAGES * PAGE_SIZE, arena->host_mem);
+		if (i)
+			kvm_vm_get_dirty_log(g->vm, PT_ARENA_SLOT, log);
+	}
+
+	set_slot(g, MOVED_GPA, 0, NULL);
+}
+
+static void test_race(struct pt_guest *g)
+{
+	struct worker workers[NR_VCPUS];
+	int i, changes = 0;
+	void *mem;
+
+	mem = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(mem != MAP_FAILED, "mmap() failed");
+
+	/* The tables first: a vCPU sees no later change by the host. */
+	for (i = 0; i < NR_VCPUS; i++)
+		init_worker(g, &workers[i], i);
+	for (i = 0; i < NR_VCPUS; i++)
+		pt_add_vcpu(g, &workers[i].g, 1 + i);
+
+	PT_ASSERT_STAT(g, "mmu_pte_write", 0);
+	nr_running = NR_VCPUS;
+	for (i = 0; i < NR_VCPUS; i++)
+		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+
+	while (__atomic_load_n(&nr_running, __ATOMIC_SEQ_CST)) {
+		change_slots(g, mem);
+		changes++;
+	}
+
+	for (i = 0; i < NR_VCPUS; i++)
+		pthread_join(workers[i].thread, NULL);
+
+	TEST_ASSERT(changes, "No slot was changed meanwhile");
+	TEST_ASSERT(!!pt_stat(g, "mmu_pte_write") == pt_shadowed(),
+		    "%lu writes emulated", pt_stat(g, "mmu_pte_write"));
+
+	/* With the last shadow pages gone, nothing is tracked. */
+	change_slots(g, mem);
+	PT_ASSERT_STAT(g, "mmu_unsync", 0);
+	if (pt_has_page_track_stats(g->vm))
+		PT_ASSERT_STAT(g, "page_track_pages", 0);
+	munmap(mem, PAGE_SIZE);
+}
+
+int main(int argc, char *argv[])
+{
+	static const struct pt_case cases[] = {
+		{ "vCPUs and slots", test_race, PT_ALL_MODES },
+	};
+	int opt;
+
+	while ((opt = getopt(argc, argv, "n:")) != -1) {
+		if (opt != 'n') {
+			printf("usage: %s [-n rounds]\n", argv[0]);
+			exit(1);
+		}
+		nr_rounds = atoi_positive("Number of rounds", optarg);
+	}
+
+	pt_run_cases(cases, ARRAY_SIZE(cases));
+}
