@@ -8,11 +8,11 @@ PATCH ?=
 PATCHES ?= $(CURDIR)/patches
 export BASE KERNEL LINUX PATCH PATCHES ACCEL MACHINE MMU T
 
-B := build$(if $(BASE),/base)
-TREE := $(if $(BASE),build/src,build/tree)
-SERIES := $(wildcard $(PATCHES)/series $(PATCHES)/*.patch)
+# What the set-up of `make run` needs besides the modules.
+EXTRA := $(if $(filter intel,$(MACHINE))$(NESTED),selftests)
 
 .PHONY: fetch help run test modules kernel selftests tree refresh series check clean
+.NOTPARALLEL: # each script uses all processors itself
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -25,13 +25,14 @@ help: ## list the targets
 #=   KERNEL=6.12.N    another version than the newest in the configured archive
 #=   LINUX=TREE       any 6.12.y tree as the source
 #=   MACHINE=amd|intel  MMU=npt=0|npt=1|ept=0|ept=1  T=PATTERN    what to run or test
+#=   ACCEL=kvm        nested virtualization of this machine instead of emulation
 #=   PATCH=NAME       the patch that `make refresh` puts the edits into
 
-run: modules build/packages.run ## boot a Linux guest on a host with these modules (a few minutes)
+run: modules build/packages.$(if $(EXTRA),test,run) $(EXTRA) ## boot a Linux guest on a host with these modules (a few minutes)
 	@lab/run
 
 test: build/packages.test ## prove it all on emulated AMD and Intel machines
-	@$(MAKE) --no-print-directory modules kernel selftests
+	@$(MAKE) --no-print-directory BASE= modules kernel selftests
 	@$(MAKE) --no-print-directory BASE=1 modules selftests
 	@lab/test
 
