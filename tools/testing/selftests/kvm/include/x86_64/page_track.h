@@ -74,6 +74,7 @@ enum pt_op {
 	PT_INVLPG,
 	PT_WRITE_CR3,	/* cr3 = rax */
 	PT_FLUSH_CR4,	/* toggle CR4.PGE twice, ecx is a scratch register */
+	PT_SPIN4,	/* *rdi = eax until *rsi is not 0, then *rdi = edx */
 	NR_PT_OPS,
 };
 

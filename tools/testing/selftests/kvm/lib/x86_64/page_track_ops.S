@@ -55,6 +55,11 @@ pt_ops:
 	xor $0x80, %cl
 	mov %rcx, %cr4
 	pt_end
+1:	mov %eax, (%rdi)
+	cmpl $0, (%rsi)
+	je 1b
+	mov %edx, (%rdi)
+	pt_end
 .global pt_ops_end
 pt_ops_end:
 
