@@ -20,7 +20,7 @@
 #define ROUND_LOADS	8
 
 static uint32_t seed;
-static int nr_rounds = 12;
+static int nr_rounds = 40;
 
 struct tables {
 	uint64_t first[4];	/* of each level, [0] are data pages */
@@ -102,20 +102,18 @@ static uint64_t random_va(struct pt_guest *g, const struct tables *t)
 }
 
 /* At an entry that is likely to be in use, or across its end. */
-static void random_store(struct pt_guest *g, const struct tables *t)
+static void random_store(struct pt_guest *g, const struct tables *t, int level)
 {
-	int level = 1 + pick(t->top), esize = pt_entry_size(g);
-	uint64_t table, index, pos, next, bytes[4];
-	int i, size = BIT(pick(4));
-
-	if (g->mode == PT_32 && pick(2))
-		level = 2;
+	uint64_t table, index, pos, bytes[4];
+	int i, esize = pt_entry_size(g), size = BIT(pick(4));
 
 	if (level > t->top) {
 		table = g->root;
 		index = (t->base >> pt_shift(g, level)) + pick(NR_ENTRIES - 2);
 	} else {
-		table = t->first[level] + pick(NR_TABLES - 1) * PAGE_SIZE;
+		/* In PAE paging, one of the top level is in use. */
+		i = g->mode == PT_PAE && level == t->top ? 1 : NR_TABLES - 1;
+		table = t->first[level] + pick(i) * PAGE_SIZE;
 		index = pick(NR_ENTRIES);
 		if (index >= NR_ENTRIES / 2)
 			index += PAGE_SIZE / esize - NR_ENTRIES;
@@ -128,17 +126,20 @@ static void random_store(struct pt_guest *g, const struct tables *t)
 	}
 
 	pos = pick(esize);
-	next = table + index * esize + pos;
-	pt_store(g, pt_edit_va(next), *(uint64_t *)((uint8_t *)bytes + pos), size);
+	pt_store(g, pt_edit_va(table + index * esize + pos),
+		 *(uint64_t *)((uint8_t *)bytes + pos), size);
 }
 
 static void test_random(struct pt_guest *g)
 {
 	uint64_t va[ROUND_LOADS];
 	struct tables t;
-	int i, round;
+	int i, round, top;
 
 	init_tables(g, &t);
+
+	/* The root, which is tracked for sure, or the page directories of PAE. */
+	top = g->mode == PT_PAE ? t.top : t.top + 1;
 
 	for (round = 0; round < nr_rounds; round++) {
 		for (i = 0; i < ROUND_LOADS; i++) {
@@ -147,7 +148,7 @@ static void test_random(struct pt_guest *g)
 		}
 
 		for (i = 0; i < ROUND_STORES; i++)
-			random_store(g, &t);
+			random_store(g, &t, i ? 1 + pick(top) : top);
 
 		pt_flush(g);
 		for (i = 0; i < ROUND_LOADS; i++)

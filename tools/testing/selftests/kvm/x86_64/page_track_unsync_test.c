@@ -133,6 +133,14 @@ static void test_becomes_upper(struct pt_guest *g)
 	PT_ASSERT_LOAD(g, VA_B, pt_data(7));
 }
 
+/* A read maps a page writable, too, if it may be written.  Not here. */
+static void read_entry(struct pt_guest *g, uint64_t va, int level)
+{
+	uint64_t pos = pt_entry_gpa(g, va, level);
+
+	PT_ASSERT_LOAD(g, pt_edit_va(pos), pt_read_entry(g, pos) & 0xffffffff);
+}
+
 static void test_upper(struct pt_guest *g)
 {
 	const uint64_t va = g->mode == PT_4LEVEL ? 0x7f0000000000ul : VA_A;
@@ -146,6 +154,7 @@ static void test_upper(struct pt_guest *g)
 		if (++level > pt_levels(g) || (g->mode == PT_PAE && level > 2))
 			level = 2;
 
+		read_entry(g, va, level);
 		pt_redirect(g, va, level, pt_data(i));
 		PT_ASSERT_LOAD(g, va, pt_data(i));
 		PT_ASSERT_STAT(g, "mmu_unsync", 0);
