@@ -20,7 +20,7 @@ static int drain(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	int n = 0;
 
-	while (ptk_remove(test, slot, gfn) >= 0)
+	while (n <= PTK_SHADOW_MAX && ptk_remove(test, slot, gfn) >= 0)
 		n++;
 	return n;
 }
