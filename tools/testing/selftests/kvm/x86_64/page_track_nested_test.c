@@ -40,6 +40,7 @@ struct command {
 };
 
 static struct command cmd;
+static uint64_t l2_rsp;
 
 static void l2_code(void)
 {
@@ -68,8 +69,12 @@ static void run_l2_vmx(bool *launched)
 	*launched = true;
 
 	cmd.faulted = vmreadz(VM_EXIT_REASON) == EXIT_REASON_EPT_VIOLATION;
-	if (cmd.faulted)
+	if (cmd.faulted) {
+		/* Start over: nobody kept the registers of L2. */
+		vmwrite(GUEST_RIP, (uint64_t)l2_code);
+		vmwrite(GUEST_RSP, l2_rsp);
 		return;
+	}
 
 	GUEST_ASSERT_EQ(vmreadz(VM_EXIT_REASON), EXIT_REASON_VMCALL);
 	vmwrite(GUEST_RIP, vmreadz(GUEST_RIP) + vmreadz(VM_EXIT_INSTRUCTION_LEN));
@@ -93,6 +98,8 @@ static void run_l2_svm(struct svm_test_data *svm)
 static void setup_l2(void *nested, void *stack)
 {
 	struct svm_test_data *svm = nested;
+
+	l2_rsp = (uint64_t)stack;
 
 	if (host_cpu_is_intel) {
 		GUEST_ASSERT(prepare_for_vmx_operation(nested));
