@@ -108,10 +108,11 @@ void ptk_require_faults(struct kunit *test);
 /*
  * Have the first allocation of @call fail, then, in another call, the second,
  * and so on until none is left.  Call @check after each to look at what it
- * returned and to undo it.  Return how many calls failed.
+ * returned and to undo it.  Expect @allocs calls to fail, one for each that
+ * @call cannot do without.
  */
-int ptk_fail_each_alloc(struct kunit *test, int (*call)(struct kunit *test),
-			void (*check)(struct kunit *test, int r));
+void ptk_fail_each_alloc(struct kunit *test, int (*call)(struct kunit *test),
+			 void (*check)(struct kunit *test, int r), int allocs);
 
 /* Have the first allocation of @call fail.  Return what that call returned. */
 int ptk_fail_first_alloc(struct kunit *test, int (*call)(struct kunit *test));
