@@ -1,6 +1,9 @@
 # How the checks configure and build kernels.  Read by lab/check.
 # shellcheck shell=bash disable=SC2154 # what lib.sh and lab/check set
 
+# The tree of the checks with the whole series, whatever prefix was built last.
+whole_tree() { CHECK=1 "$root/lab/tree"; }
+
 # configure COMPILER y|m on|off: make build/check/COMPILER-KIND-TRACKING ready to build in.
 configure() {
 	local o=$build/check/$1-$2-$3 on="# CONFIG_DRM_I915 is not set"

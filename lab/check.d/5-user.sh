@@ -2,6 +2,7 @@
 # shellcheck shell=bash disable=SC2154 # what lib.sh and lab/check set
 
 own_selftests() {
+	whole_tree
 	CHECK=1 "$root/lab/selftests"
 	no 'page_track[^ ]*: (warning|error)' "$build/log/check/selftests"
 }
@@ -9,6 +10,7 @@ own_selftests() {
 # Sphinx builds the folder of KVM; what it says of our document fails the check.
 document() {
 	local name=${1##*/}
+	whole_tree
 	make -C "$build/check/tree" O="$build/check/doc" SPHINXDIRS=virt/kvm htmldocs >"$build/check/output" 2>&1 ||
 		{ cat "$build/check/output"; return 1; }
 	cat "$build/check/output"
