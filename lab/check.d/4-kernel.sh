@@ -1,4 +1,4 @@
-# KVM and KVMGT compiled each way, with W=1 and KVM_WERROR: gcc and clang, modules and
+# KVM, with W=1 and KVM_WERROR, and KVMGT compiled each way: gcc and clang, modules and
 # built in, KVM_EXTERNAL_WRITE_TRACKING on and off.  Sparse on own files.  Read by lab/check.
 # shellcheck shell=bash disable=SC2154 # what lib.sh and lab/check set
 
@@ -9,7 +9,7 @@ compiled() {
 	configure "$1" "$2" "$3"
 	clean kmake "$1-$2-$3" W=1 arch/x86/kvm/
 	# shellcheck disable=SC2046 # a list of words
-	[ "$3" = off ] || clean kmake "$1-$2-$3" W=1 $(gvt_objects)
+	[ "$3" = off ] || clean kmake "$1-$2-$3" $(gvt_objects)
 }
 
 sparse_own() {
