@@ -11,7 +11,7 @@ export BASE KERNEL LINUX PATCH PATCHES ACCEL MACHINE MMU T
 # What the set-up of `make run` needs besides the modules.
 EXTRA := $(if $(filter intel,$(MACHINE))$(NESTED),selftests)
 
-.PHONY: fetch help run test modules kernel selftests tree refresh series check clean
+.PHONY: fetch help run test measure modules kernel selftests tree refresh series check clean
 .NOTPARALLEL: # each script uses all processors itself
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -35,6 +35,11 @@ test: build/packages.test ## prove it all on emulated AMD and Intel machines
 	@$(MAKE) --no-print-directory BASE= modules kernel selftests
 	@$(MAKE) --no-print-directory BASE=1 modules selftests
 	@lab/test
+
+measure: build/packages.kernel ## count instructions of the base and of ours
+	@$(MAKE) --no-print-directory modules selftests
+	@$(MAKE) --no-print-directory BASE=1 modules selftests
+	@lab/measure
 
 modules: fetch build/packages.modules $(if $(BASE),,tree) ## kvm.ko, kvm-amd.ko, kvm-intel.ko for Debian's kernel
 	@lab/modules
