@@ -20,7 +20,7 @@
 #define ROUND_LOADS	8
 
 static uint32_t seed;
-static int nr_rounds = 40;
+static int nr_rounds = 80;
 
 struct tables {
 	uint64_t first[4];	/* of each level, [0] are data pages */
