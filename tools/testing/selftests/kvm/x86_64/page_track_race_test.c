@@ -4,6 +4,7 @@
  * go and change: each has to see its own writes, and counters have to balance.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ struct worker {
 };
 
 static int nr_running;
+static int nr_done;	/* rounds of all workers */
 
 static void init_worker(struct pt_guest *g, struct worker *w, int id)
 {
@@ -68,6 +70,7 @@ static void *work(void *arg)
 		else
 			pt_flush(g);
 		PT_ASSERT_LOAD(g, w->leaf_va, w->data[n]);
+		__atomic_add_fetch(&nr_done, 1, __ATOMIC_SEQ_CST);
 	}
 
 	__atomic_sub_fetch(&nr_running, 1, __ATOMIC_SEQ_CST);
@@ -105,7 +108,7 @@ static void change_slots(struct pt_guest *g, void *mem)
 static void test_race(struct pt_guest *g)
 {
 	struct worker workers[NR_VCPUS];
-	int i, changes = 0;
+	int i, seen, changes = 0;
 	void *mem;
 
 	mem = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
@@ -123,9 +126,17 @@ static void test_race(struct pt_guest *g)
 	for (i = 0; i < NR_VCPUS; i++)
 		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
 
+	/*
+	 * A change takes all mappings away.  Wait for a round in between, or the
+	 * vCPUs may do nothing but fault for ever.
+	 */
 	while (__atomic_load_n(&nr_running, __ATOMIC_SEQ_CST)) {
+		seen = __atomic_load_n(&nr_done, __ATOMIC_SEQ_CST);
 		change_slots(g, mem);
 		changes++;
+		while (__atomic_load_n(&nr_running, __ATOMIC_SEQ_CST) &&
+		       __atomic_load_n(&nr_done, __ATOMIC_SEQ_CST) == seen)
+			sched_yield();
 	}
 
 	for (i = 0; i < NR_VCPUS; i++)
