@@ -59,7 +59,7 @@ refresh: fetch build/packages.tree ## edits of Linux's files in build/tree go ba
 series: fetch build/packages.series ## the series as mails, build/series
 	@lab/series
 
-check: tree build/packages.check ## static checks: each prefix of the series, warnings, style
+check: tree build/packages.check ## each prefix of the series, warnings, style
 	@lab/check
 
 clean: ## remove build/

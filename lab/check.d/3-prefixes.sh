@@ -1,4 +1,5 @@
-# Every prefix of the series builds: the modules for Debian's kernel, and KVMGT.
+# Every prefix of the series builds, the modules for Debian's kernel and KVMGT, and boots
+# on the amd machine with shadow paging.
 # Read by lab/check.
 # shellcheck shell=bash disable=SC2154 # what lib.sh and lab/check set
 
@@ -8,13 +9,24 @@ kvmgt() {
 	[ -f "$build/check/gcc-m-on/drivers/gpu/drm/i915/gvt/kvmgt.o" ]
 }
 
+# Linux's own selftests of lab/check.d/prefix.tests run with the modules just built.
+boots() {
+	BASE=1 "$root/lab/selftests"
+	CHECK=1 SELFTESTS=$build/base/selftests "$root/lab/batch" prefix amd npt=0 stock \
+		"$root/lab/check.d/prefix.tests" >"$build/check/output"
+	cat "$build/check/output"
+	no '^FAIL' "$build/check/output"
+	grep -q '^ok' "$build/check/output"
+}
+
 prefix() {
 	CHECK=1 "$root/lab/tree" "$1"
 	CHECK=1 "$root/lab/modules"
 	no 'warning:' "$build/log/check/modules"
 	kvmgt
+	boots
 }
 
 for p in $(series); do
-	check "builds up to $p" prefix "$p"
+	check "builds and boots up to $p" prefix "$p"
 done

@@ -40,24 +40,10 @@ static void guest_code(uint64_t index)
 	GUEST_DONE();
 }
 
-/* The gpa of the page directory that maps @gva. */
-static uint64_t page_directory_gpa(struct kvm_vm *vm, uint64_t gva)
-{
-	uint64_t gpa = vm->pgd;
-	int shift;
-
-	for (shift = 39; shift > 21; shift -= 9) {
-		uint64_t *table = addr_gpa2hva(vm, gpa);
-
-		gpa = table[(gva >> shift) & 511] & PHYSICAL_PAGE_MASK;
-	}
-
-	return gpa;
-}
-
 int main(void)
 {
-	uint64_t gpa, before, writes;
+	uint64_t *pde, before, writes;
+	int level = PG_LEVEL_2M;
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
 	struct ucall uc;
@@ -65,8 +51,8 @@ int main(void)
 	vm = vm_create_with_one_vcpu(&vcpu, guest_code);
 
 	virt_map(vm, TARGET_GVA, vm_alloc_page_table(vm), 1);
-	gpa = page_directory_gpa(vm, TARGET_GVA);
-	virt_map(vm, TABLE_GVA, gpa, 1);
+	pde = __vm_get_page_table_entry(vm, TARGET_GVA, &level);
+	virt_map(vm, TABLE_GVA, addr_hva2gpa(vm, pde) & PAGE_MASK, 1);
 	vcpu_args_set(vcpu, 1, (TARGET_GVA >> 21) & 511);
 
 	before = vm_get_stat(vm, "mmu_pte_write");

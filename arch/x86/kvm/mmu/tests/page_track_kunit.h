@@ -46,7 +46,7 @@ struct ptk_vm {
 	void *data;
 };
 
-/* Of both suites.  The exit proves that counters and bytes are gone. */
+/* Of all suites.  The exit proves that counters and bytes are gone. */
 int ptk_init(struct kunit *test);
 void ptk_exit(struct kunit *test);
 
@@ -85,6 +85,12 @@ int ptk_add_up_to(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn,
 int ptk_add(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn);
 int ptk_remove(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn);
 bool ptk_is_active(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn);
+
+/* Add @n times, up to @max.  Return how often that was refused. */
+int ptk_add_many(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn, int n,
+		 unsigned short max);
+/* Remove until @gfn is not tracked.  Return how many counts it had. */
+int ptk_drain(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn);
 
 bool ptk_any_tracker(struct kunit *test);
 

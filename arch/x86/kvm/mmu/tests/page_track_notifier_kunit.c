@@ -371,125 +371,6 @@ static void flag_change_is_not_told(struct kunit *test)
 	unregister_tracker(test, t);
 }
 
-/* Pages */
-
-static void page_is_tracked_once_added(struct kunit *test)
-{
-	struct kvm_memory_slot *slot = ptk_create_slot(test);
-	struct tracker *t = create_registered_tracker(test);
-
-	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), 0);
-	KUNIT_EXPECT_TRUE(test, ptk_is_active(test, slot, PTK_BASE));
-	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), 0);
-	KUNIT_EXPECT_FALSE(test, ptk_is_active(test, slot, PTK_BASE));
-	unregister_tracker(test, t);
-}
-
-static void each_add_needs_a_remove(struct kunit *test)
-{
-	struct kvm_memory_slot *slot = ptk_create_slot(test);
-	struct tracker *t = create_registered_tracker(test);
-
-	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), 0);
-	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), 0);
-	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), 0);
-	KUNIT_EXPECT_TRUE(test, ptk_is_active(test, slot, PTK_BASE));
-	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), 0);
-	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), -ENOENT);
-	unregister_tracker(test, t);
-}
-
-static void page_without_slot_is_refused(struct kunit *test)
-{
-	struct tracker *t = create_registered_tracker(test);
-
-	ptk_create_slot(test);
-	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE - 1), -EINVAL);
-	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE - 1), -EINVAL);
-	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE + PTK_NPAGES), -EINVAL);
-	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE + PTK_NPAGES), -EINVAL);
-	unregister_tracker(test, t);
-}
-
-static void page_of_smm_only_is_refused(struct kunit *test)
-{
-	struct tracker *t;
-
-	ptk_require_smm(test);
-	t = create_registered_tracker(test);
-	ptk_create_slot_at(test, PTK_SMM_SLOT, PTK_BASE, 1);
-
-	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), -EINVAL);
-	unregister_tracker(test, t);
-}
-
-static void unknown_mode_is_refused(struct kunit *test)
-{
-	struct tracker *t = create_registered_tracker(test);
-	struct kvm *kvm = ptk_kvm(test);
-
-	ptk_create_slot(test);
-	KUNIT_EXPECT_EQ(test, kvm_page_track_add_page(kvm, PTK_BASE, KVM_PAGE_TRACK_MAX),
-			-EINVAL);
-	KUNIT_EXPECT_EQ(test, kvm_page_track_remove_page(kvm, PTK_BASE, KVM_PAGE_TRACK_MAX),
-			-EINVAL);
-	unregister_tracker(test, t);
-}
-
-static void users_of_a_page_are_limited(struct kunit *test)
-{
-	struct tracker *t = create_registered_tracker(test);
-	struct kvm_memory_slot *slot = ptk_create_slot(test);
-	int i, refused = 0;
-	s64 bytes;
-
-	/* Count in layer 1, which does not allocate for each page. */
-	for (i = 0; i < PTK_OTHERS_MAX - 1; i++)
-		refused += ptk_add(test, slot, PTK_BASE) != 0;
-	KUNIT_EXPECT_EQ(test, refused, 0);
-	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), 0);
-
-	bytes = ptk_bytes(test);
-	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), -EOVERFLOW);
-	KUNIT_EXPECT_EQ(test, ptk_bytes(test), bytes);
-	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), 0);
-	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), 0);
-	unregister_tracker(test, t);
-}
-
-static int add_base(struct kunit *test)
-{
-	return add(test, PTK_BASE);
-}
-
-static void expect_not_added(struct kunit *test, int r)
-{
-	struct kvm_memory_slot *slot = ptk_get_slot(test, PTK_SLOT);
-
-	if (!r) {
-		KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), 0);
-		return;
-	}
-
-	KUNIT_EXPECT_EQ(test, r, -ENOMEM);
-	KUNIT_EXPECT_FALSE(test, ptk_is_active(test, slot, PTK_BASE));
-	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
-}
-
-static void add_page_fails_without_memory(struct kunit *test)
-{
-	struct tracker *t;
-
-	ptk_require_faults(test);
-	ptk_create_slot(test);
-	t = create_registered_tracker(test);
-
-	/* The array of a cache, and the block in it. */
-	ptk_fail_each_alloc(test, add_base, expect_not_added, 2);
-	KUNIT_EXPECT_EQ(test, ptk_bytes(test), PTK_DIRECTORY + PAGE_SIZE);
-	unregister_tracker(test, t);
-}
-
 static struct kunit_case notifier_cases[] = {
 	KUNIT_CASE(register_takes_a_reference),
 	KUNIT_CASE(register_of_no_vm_is_refused),
@@ -508,13 +389,6 @@ static struct kunit_case notifier_cases[] = {
 	KUNIT_CASE(slot_cannot_be_moved),
 	KUNIT_CASE(slot_can_be_moved_without_tracker),
 	KUNIT_CASE(flag_change_is_not_told),
-	KUNIT_CASE(page_is_tracked_once_added),
-	KUNIT_CASE(each_add_needs_a_remove),
-	KUNIT_CASE(page_without_slot_is_refused),
-	KUNIT_CASE(page_of_smm_only_is_refused),
-	KUNIT_CASE(unknown_mode_is_refused),
-	KUNIT_CASE(users_of_a_page_are_limited),
-	KUNIT_CASE(add_page_fails_without_memory),
 	KUNIT_CASE(concurrent_users_balance),
 	KUNIT_CASE(slots_and_trackers_come_and_go_in_use),
 	{}

@@ -4,8 +4,6 @@
  * vCPU's TLB has to lose the writable translation before the table is used.
  */
 #include <pthread.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "page_track.h"
 
@@ -14,7 +12,7 @@
 #define OTHER_SLOT	PT_NR_SLOTS
 #define OTHER_GPA	0x10000000ul
 
-static int nr_rounds = 20;
+static int nr_rounds;
 
 struct writer {
 	struct pt_guest g;
@@ -104,15 +102,7 @@ int main(int argc, char *argv[])
 	static const struct pt_case cases[] = {
 		{ "a writer loses its translation", test_flush, PT_ALL_MODES },
 	};
-	int opt;
 
-	while ((opt = getopt(argc, argv, "n:")) != -1) {
-		if (opt != 'n') {
-			printf("usage: %s [-n rounds]\n", argv[0]);
-			exit(1);
-		}
-		nr_rounds = atoi_positive("Number of rounds", optarg);
-	}
-
+	nr_rounds = pt_get_rounds(argc, argv, 20);
 	pt_run_cases(cases, ARRAY_SIZE(cases));
 }

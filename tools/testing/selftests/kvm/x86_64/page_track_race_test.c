@@ -5,9 +5,7 @@
  */
 #include <pthread.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "page_track.h"
 
@@ -19,7 +17,7 @@
 #define OTHER_GPA	0x10000000ul
 #define MOVED_GPA	0x20000000ul
 
-static int nr_rounds = 40;
+static int nr_rounds;
 
 struct worker {
 	struct pt_guest g;
@@ -159,15 +157,7 @@ int main(int argc, char *argv[])
 	static const struct pt_case cases[] = {
 		{ "vCPUs and slots", test_race, PT_ALL_MODES },
 	};
-	int opt;
 
-	while ((opt = getopt(argc, argv, "n:")) != -1) {
-		if (opt != 'n') {
-			printf("usage: %s [-n rounds]\n", argv[0]);
-			exit(1);
-		}
-		nr_rounds = atoi_positive("Number of rounds", optarg);
-	}
-
+	nr_rounds = pt_get_rounds(argc, argv, 40);
 	pt_run_cases(cases, ARRAY_SIZE(cases));
 }

@@ -88,16 +88,9 @@ static void guest_code(void)
 /* The gpa of the page directory that maps @gva. */
 static uint64_t page_directory(struct kvm_vm *vm, uint64_t gva)
 {
-	uint64_t gpa = vm->pgd;
-	int shift;
+	int level = PG_LEVEL_2M;
 
-	for (shift = 39; shift > 21; shift -= 9) {
-		uint64_t *table = addr_gpa2hva(vm, gpa);
-
-		gpa = table[(gva >> shift) & 511] & PHYSICAL_PAGE_MASK;
-	}
-
-	return gpa;
+	return addr_hva2gpa(vm, __vm_get_page_table_entry(vm, gva, &level)) & PAGE_MASK;
 }
 
 static uint64_t run_to_stage(struct kvm_vcpu *vcpu)

@@ -96,6 +96,8 @@ struct pt_case {
 
 /* Run each case in each of its modes, in a VM of its own.  Print TAP, exit. */
 void pt_run_cases(const struct pt_case *cases, int nr);
+/* The number of rounds that option -n asks for.  Any other option ends the test. */
+int pt_get_rounds(int argc, char *argv[], int by_default);
 
 void pt_guest_init(struct pt_guest *g, enum pt_mode mode);
 void pt_guest_free(struct pt_guest *g);

@@ -252,6 +252,21 @@ void pt_assert_load(struct pt_guest *g, uint64_t va, uint64_t want,
 		    va, pt_mode_name(g->mode), want, got);
 }
 
+int pt_get_rounds(int argc, char *argv[], int by_default)
+{
+	int opt, rounds = by_default;
+
+	while ((opt = getopt(argc, argv, "n:")) != -1) {
+		if (opt != 'n') {
+			printf("usage: %s [-n rounds]\n", argv[0]);
+			exit(1);
+		}
+		rounds = atoi_positive("Number of rounds", optarg);
+	}
+
+	return rounds;
+}
+
 static void run_case(const struct pt_case *c, enum pt_mode mode, int *nr_run)
 {
 	struct pt_guest g;
