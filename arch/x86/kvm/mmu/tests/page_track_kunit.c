@@ -116,7 +116,8 @@ static void others_end_at_their_limit(struct kunit *test)
 	struct kvm_memory_slot *slot = ptk_create_tracked_slot(test);
 	struct state before;
 
-	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE, PTK_OTHERS_MAX, PTK_OTHERS_MAX), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE,
+					   PTK_OTHERS_MAX, PTK_OTHERS_MAX), 0);
 
 	before = get_state(test, slot, PTK_BASE);
 	KUNIT_EXPECT_EQ(test, ptk_add(test, slot, PTK_BASE), -EOVERFLOW);
@@ -129,8 +130,10 @@ static void shadow_mmu_has_headroom(struct kunit *test)
 	struct kvm_memory_slot *slot = ptk_create_tracked_slot(test);
 
 	KUNIT_EXPECT_EQ(test, PTK_OTHERS_MAX + BIT(14), PTK_SHADOW_MAX);
-	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE, PTK_OTHERS_MAX, PTK_OTHERS_MAX), 0);
-	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE, BIT(14), PTK_SHADOW_MAX), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE,
+					   PTK_OTHERS_MAX, PTK_OTHERS_MAX), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE,
+					   BIT(14), PTK_SHADOW_MAX), 0);
 	KUNIT_EXPECT_EQ(test, ptk_add(test, slot, PTK_BASE), -EOVERFLOW);
 	KUNIT_EXPECT_EQ(test, ptk_add_up_to(test, slot, PTK_BASE, PTK_SHADOW_MAX), -EOVERFLOW);
 	KUNIT_EXPECT_EQ(test, ptk_drain(test, slot, PTK_BASE), PTK_SHADOW_MAX);
@@ -182,7 +185,8 @@ static void tracked_page_forbids_large_pages_once(struct kunit *test)
 
 	for (level = PG_LEVEL_2M; level <= KVM_MAX_HUGEPAGE_LEVEL; level++) {
 		before = ptk_disallow_lpage(slot, gfn, level);
-		KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, gfn, 3, PTK_OTHERS_MAX), 0);
+		KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, gfn,
+						   3, PTK_OTHERS_MAX), 0);
 		KUNIT_EXPECT_EQ(test, ptk_disallow_lpage(slot, gfn, level), before + 1);
 		KUNIT_EXPECT_EQ(test, ptk_drain(test, slot, gfn), 3);
 		KUNIT_EXPECT_EQ(test, ptk_disallow_lpage(slot, gfn, level), before);
