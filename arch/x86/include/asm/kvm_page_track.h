@@ -9,6 +9,7 @@
 #define _ASM_X86_KVM_PAGE_TRACK_H
 
 #include <linux/kvm_types.h>
+#include <linux/maple_tree.h>
 #include <linux/types.h>
 
 /* The kind of access to a guest page that is tracked. */
@@ -19,7 +20,7 @@ enum kvm_page_track_mode {
 
 /*
  * The trackers of a VM, and how many of them other modules have registered.
- * Changed under kvm->mmu_lock, walked under kvm->srcu.
+ * Changed under kvm->slots_arch_lock, walked under it or kvm->srcu.
  */
 struct kvm_page_track_notifier_head {
 	struct hlist_head track_notifier_list;
@@ -31,8 +32,12 @@ struct kvm_page_track_notifier_head {
  * Callbacks are called in the order of registration.
  */
 struct kvm_page_track_notifier_node {
-	/* Private to page tracking. */
+	/*
+	 * Private to page tracking: the list of trackers, the gfns of this one.
+	 * Zeroed before the tracker is first registered.
+	 */
 	struct hlist_node node;
+	struct maple_tree ranges[KVM_PAGE_TRACK_MAX];
 
 	/*
 	 * KVM emulated a guest write and has committed it to guest memory.
@@ -43,22 +48,22 @@ struct kvm_page_track_notifier_node {
 	 * @bytes: how many, 1 or more; the write does not cross a page
 	 *
 	 * Context: the vCPU's thread, in a kvm->srcu read section.  May sleep,
-	 * may add and remove pages, must not (un)register a tracker.
+	 * may add and remove ranges, must not (un)register a tracker.
 	 */
 	void (*track_write)(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new,
 			    int bytes, struct kvm_page_track_notifier_node *node);
 
 	/*
-	 * A slot was deleted.  Its gfns are not tracked any more, whatever was
-	 * added; do not remove them.  Pages that other modules add
-	 * are in slots of the normal address space only.
+	 * A slot was deleted or moved: what was the guest's memory at its gfns
+	 * is not there any more.  The tracker's ranges stay, and track whatever
+	 * slot has these gfns next.
 	 *
 	 * @as_id:    the slot's address space, 0 for the normal one, 1 for SMM
-	 * @gfn:      the slot's first gfn
+	 * @gfn:      the slot's first gfn, before the move
 	 * @nr_pages: the slot's size, 1 or more
 	 *
 	 * Context: kvm->slots_lock held, in a kvm->srcu read section.  May
-	 * sleep, must not (un)register a tracker.
+	 * sleep, may add and remove ranges, must not (un)register a tracker.
 	 */
 	void (*track_flush_slot)(struct kvm *kvm, int as_id, gfn_t gfn,
 				 unsigned long nr_pages,
@@ -68,48 +73,64 @@ struct kvm_page_track_notifier_node {
 #ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING
 /*
  * Start to call the callbacks of @n, which must stay valid until it is
- * unregistered.  A successful call holds a reference on @kvm.  Slots of @kvm
- * cannot be moved as long as such a tracker is registered.
+ * unregistered.  It tracks nothing yet.  A successful call holds a reference on
+ * @kvm.
  *
- * Returns 0, -ESRCH if @kvm is NULL or not of the calling process, or -ENOMEM.
- * Context: process, may sleep; takes kvm->slots_arch_lock and kvm->mmu_lock.
+ * Returns 0, -ESRCH if @kvm is NULL or not of the calling process, or -EOVERFLOW
+ * if @kvm has 2^16 - 1 - 2^14 trackers already.
+ * Context: process, may sleep; takes kvm->slots_arch_lock.
  */
 int kvm_page_track_register_notifier(struct kvm *kvm,
 				     struct kvm_page_track_notifier_node *n);
 
 /*
- * Stop to call the callbacks of @n; none runs when this returns.  Pages that
- * the tracker has added must have been removed before.
+ * Remove what @n tracks and stop to call its callbacks; none runs when this
+ * returns.
  *
- * Context: process, may sleep; takes kvm->mmu_lock.  Waits for all readers of
- * kvm->srcu, e.g. for vCPUs that fault in guest memory: hold no lock that a
- * callback or KVM_RUN may take, like the mmap_lock.
+ * Context: process, may sleep; takes kvm->slots_arch_lock and kvm->mmu_lock.
+ * Waits for all readers of kvm->srcu, e.g. for vCPUs that fault in guest memory:
+ * hold no lock that a callback or KVM_RUN may take, like the mmap_lock.
  */
 void kvm_page_track_unregister_notifier(struct kvm *kvm,
 					struct kvm_page_track_notifier_node *n);
 
 /*
- * Track @gfn, which a slot of the normal address space must contain, and have
- * every emulated write to it told to the trackers.  A gfn may be added many
- * times; each needs a remove.  A call that fails changes nothing.
+ * Track the gfns [@gfn, @gfn + @nr_pages) for @n, which is registered, in both
+ * address spaces, whether a slot has them or not.  @n may track some already,
+ * which does not change them.  When this returns 0, no vCPU has the access
+ * without a fault.  A call that fails changes no counter and no range.
  *
- * Returns 0, -EINVAL if no slot has @gfn or if @mode is not in use in @kvm, which
- * a registered tracker ensures, -EOVERFLOW if @gfn has too many users already,
- * 2^16 - 1 - 2^14, or -ENOMEM.
- * Context: process, may sleep; takes kvm->mmu_lock.
+ * Returns 0, -EINVAL if there is no such @mode, if @nr_pages is 0 or if the last
+ * gfn is beyond guest physical addresses, -ESRCH if @n is not registered, e.g. any
+ * more in a callback, -ENOMEM, or -EIO for a bug of KVM, which ends the VM.
+ * Context: process, may sleep; takes kvm->slots_arch_lock and kvm->mmu_lock.
  */
-int kvm_page_track_add_page(struct kvm *kvm, gfn_t gfn,
-			    enum kvm_page_track_mode mode);
+int kvm_page_track_add_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			     gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode);
 
 /*
- * Undo one kvm_page_track_add_page() of @gfn.  A call that fails changes
+ * Stop to track what @n does of the gfns [@gfn, @gfn + @nr_pages).  What other
+ * trackers and the shadow MMU do stays tracked.  A call that fails changes
  * nothing.
  *
- * Returns 0, -EINVAL as above, or -ENOENT if @gfn is not tracked.
- * Context: as kvm_page_track_add_page().
+ * Returns 0, -ENOENT if @n tracks none of them, or another error as above.
+ * Context: as kvm_page_track_add_range().
  */
-int kvm_page_track_remove_page(struct kvm *kvm, gfn_t gfn,
-			       enum kvm_page_track_mode mode);
+int kvm_page_track_remove_range(struct kvm *kvm,
+				struct kvm_page_track_notifier_node *n, gfn_t gfn,
+				gfn_t nr_pages, enum kvm_page_track_mode mode);
+
+/*
+ * Find the first gfn, from *@gfn on, that @n tracks.  Store it in *@gfn, and in
+ * *@nr_pages how many gfns in a row are tracked from there.
+ *
+ * Returns 0, or with nothing stored -EINVAL if there is no such @mode or *@gfn,
+ * -ESRCH if @n is not registered, or -ENOENT if nothing is tracked from *@gfn on.
+ * Context: process, may sleep; takes kvm->slots_arch_lock.
+ */
+int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			      enum kvm_page_track_mode mode, gfn_t *gfn,
+			      gfn_t *nr_pages);
 #endif /* CONFIG_KVM_EXTERNAL_WRITE_TRACKING */
 
 #endif /* _ASM_X86_KVM_PAGE_TRACK_H */

@@ -13,7 +13,7 @@
  *    change under kvm->mmu_lock held for write,
  *  - everybody may read them in a kvm->srcu read section or under slots_lock,
  *    which keeps the slot.  Copies of a slot, as memslot updates make them,
- *    share the directory.
+ *    share the directory, unless they are older than it.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -185,6 +185,8 @@ static int create_block(struct kvm *kvm, struct kvm_mmu_memory_cache *blocks,
 {
 	unsigned short **p = gfn_to_block(slot, gfn, mode);
 
+	lockdep_assert_held_write(&kvm->mmu_lock);
+
 	if (KVM_BUG_ON(!p, kvm))
 		return -EIO;
 
@@ -200,8 +202,7 @@ static int create_block(struct kvm *kvm, struct kvm_mmu_memory_cache *blocks,
 
 /* Returns the new count, or an error with nothing changed. */
 static int update_gfn_track(struct kvm_memory_slot *slot, gfn_t gfn,
-			    enum kvm_page_track_mode mode, int count,
-			    unsigned short max)
+			    enum kvm_page_track_mode mode, int count)
 {
 	unsigned short *counter = gfn_to_counter(slot, gfn, mode);
 	int val;
@@ -213,7 +214,7 @@ static int update_gfn_track(struct kvm_memory_slot *slot, gfn_t gfn,
 	val = *counter + count;
 	if (val < 0)
 		return -ENOENT;
-	if (val > max)
+	if (val > USHRT_MAX)
 		return -EOVERFLOW;
 
 	/* Pairs with the lockless READ_ONCE() in gfn_is_tracked(). */
@@ -221,11 +222,46 @@ static int update_gfn_track(struct kvm_memory_slot *slot, gfn_t gfn,
 	return val;
 }
 
+/* Returns the new count, or an error with nothing changed. */
+static int count_up(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		    enum kvm_page_track_mode mode)
+{
+	int r = update_gfn_track(slot, gfn, mode, 1);
+
+	if (r < 0)
+		return r;
+
+	trace_kvm_page_track_add(slot->as_id, gfn, mode, r);
+
+	if (r == 1) {
+		atomic64_inc(&kvm->stat.page_track_pages);
+		kvm_mmu_gfn_disallow_lpage(slot, gfn);
+	}
+	return r;
+}
+
+/* Returns the new count, or an error with nothing changed. */
+static int count_down(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		      enum kvm_page_track_mode mode)
+{
+	int r = update_gfn_track(slot, gfn, mode, -1);
+
+	if (r < 0)
+		return r;
+
+	trace_kvm_page_track_remove(slot->as_id, gfn, mode, r);
+
+	if (!r) {
+		atomic64_dec(&kvm->stat.page_track_pages);
+		kvm_mmu_gfn_allow_lpage(slot, gfn);
+	}
+	return r;
+}
+
 int kvm_slot_page_track_add_page(struct kvm *kvm,
 				 struct kvm_mmu_memory_cache *blocks,
 				 struct kvm_memory_slot *slot, gfn_t gfn,
-				 enum kvm_page_track_mode mode,
-				 unsigned short max)
+				 enum kvm_page_track_mode mode)
 {
 	int r;
 
@@ -236,19 +272,11 @@ int kvm_slot_page_track_add_page(struct kvm *kvm,
 	if (r)
 		return r;
 
-	r = update_gfn_track(slot, gfn, mode, 1, max);
+	r = count_up(kvm, slot, gfn, mode);
 	if (r < 0)
 		return r;
 
-	trace_kvm_page_track_add(slot->as_id, gfn, mode, r);
-
-	/* No SPTE has the access that an earlier count took away. */
-	if (r > 1)
-		return 0;
-
-	atomic64_inc(&kvm->stat.page_track_pages);
-	kvm_mmu_gfn_disallow_lpage(slot, gfn);
-
+	/* If a range counted @gfn first, its SPTEs may not be zapped yet. */
 	if (kvm_mmu_slot_gfn_write_protect(kvm, slot, gfn, PG_LEVEL_4K))
 		kvm_flush_remote_tlbs(kvm);
 
@@ -264,18 +292,80 @@ int kvm_slot_page_track_remove_page(struct kvm *kvm,
 	lockdep_assert_held_write(&kvm->mmu_lock);
 	assert_slots_stable(kvm);
 
-	r = update_gfn_track(slot, gfn, mode, -1, USHRT_MAX);
-	if (r < 0)
-		return r;
+	r = count_down(kvm, slot, gfn, mode);
+	return r < 0 ? r : !r;
+}
 
-	trace_kvm_page_track_remove(slot->as_id, gfn, mode, r);
+int kvm_slot_page_track_prepare_range(struct kvm *kvm,
+				      struct kvm_memory_slot *slot, gfn_t gfn,
+				      gfn_t end, enum kvm_page_track_mode mode)
+{
+	struct kvm_mmu_memory_cache blocks = { .gfp_zero = __GFP_ZERO };
+	gfn_t offset = round_down(gfn - slot->base_gfn, KVM_PAGE_TRACK_BLOCK_GFNS);
+	int r = 0;
 
-	if (r)
-		return 0;
+	assert_slots_stable(kvm);
 
-	atomic64_dec(&kvm->stat.page_track_pages);
-	kvm_mmu_gfn_allow_lpage(slot, gfn);
-	return 1;
+	for (gfn = slot->base_gfn + offset; gfn < end; gfn += KVM_PAGE_TRACK_BLOCK_GFNS) {
+		if (gfn_to_counter(slot, gfn, mode))
+			continue;
+
+		r = __kvm_mmu_topup_memory_cache(&blocks, 1, 1);
+		if (r)
+			break;
+
+		write_lock(&kvm->mmu_lock);
+		r = create_block(kvm, &blocks, slot, gfn, mode);
+		write_unlock(&kvm->mmu_lock);
+		if (r)
+			break;
+
+		cond_resched();
+	}
+
+	kvm_mmu_free_memory_cache(&blocks);
+	return r;
+}
+
+/* Returns whether a count became @edge, or -EIO. */
+static int count_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		       gfn_t end, enum kvm_page_track_mode mode, int edge,
+		       int (*count)(struct kvm *kvm, struct kvm_memory_slot *slot,
+				    gfn_t gfn, enum kvm_page_track_mode mode))
+{
+	bool changed = false;
+	int r = 0;
+
+	assert_slots_stable(kvm);
+
+	write_lock(&kvm->mmu_lock);
+
+	for (; gfn < end; gfn++) {
+		r = count(kvm, slot, gfn, mode);
+		if (KVM_BUG_ON(r < 0, kvm))
+			break;
+
+		changed |= r == edge;
+		cond_resched_rwlock_write(&kvm->mmu_lock);
+	}
+
+	write_unlock(&kvm->mmu_lock);
+
+	return r < 0 ? -EIO : changed;
+}
+
+int __kvm_slot_page_track_add_range(struct kvm *kvm, struct kvm_memory_slot *slot,
+				    gfn_t gfn, gfn_t end,
+				    enum kvm_page_track_mode mode)
+{
+	return count_range(kvm, slot, gfn, end, mode, 1, count_up);
+}
+
+int __kvm_slot_page_track_remove_range(struct kvm *kvm,
+				       struct kvm_memory_slot *slot, gfn_t gfn,
+				       gfn_t end, enum kvm_page_track_mode mode)
+{
+	return count_range(kvm, slot, gfn, end, mode, 0, count_down);
 }
 
 static bool gfn_is_tracked(const struct kvm_memory_slot *slot, gfn_t gfn,
@@ -283,8 +373,15 @@ static bool gfn_is_tracked(const struct kvm_memory_slot *slot, gfn_t gfn,
 {
 	unsigned short *counter = gfn_to_counter(slot, gfn, mode);
 
+	/*
+	 * The mode is enabled.  A slot without a directory is a copy from before
+	 * that, which somebody still uses: only the new one can tell.
+	 */
+	if (!counter)
+		return !READ_ONCE(slot->arch.gfn_track[mode]);
+
 	/* Pairs with the WRITE_ONCE() in update_gfn_track(). */
-	return counter && READ_ONCE(*counter);
+	return READ_ONCE(*counter);
 }
 
 bool kvm_slot_page_track_is_active(struct kvm *kvm,

@@ -16,11 +16,12 @@
 #define KVM_PAGE_TRACK_BLOCK_GFNS	(PAGE_SIZE / sizeof(unsigned short))
 
 /*
- * How far any user but the shadow MMU may count up.  The rest is headroom: the
- * shadow MMU's additions must not fail.  It has fewer than 2^13 upper-level
- * shadow pages of one gfn, see union kvm_mmu_page_role; leave it twice that.
+ * How many trackers may be registered.  Each counts a gfn once at most.  What is
+ * left of a counter is for the shadow MMU, whose additions must not fail: it has
+ * fewer than 2^13 upper-level shadow pages of one gfn, see union
+ * kvm_mmu_page_role; leave it twice that.
  */
-#define KVM_PAGE_TRACK_MAX_COUNT	(USHRT_MAX - BIT(14))
+#define KVM_PAGE_TRACK_MAX_TRACKERS	(USHRT_MAX - BIT(14))
 
 /* Layer 1, page_track.c: counters and enforcement. */
 
@@ -57,19 +58,18 @@ int kvm_page_track_create_memslot(struct kvm *kvm, struct kvm_memory_slot *slot)
 void kvm_page_track_free_memslot(struct kvm *kvm, struct kvm_memory_slot *slot);
 
 /*
- * Count @gfn of @slot up, from at most @max - 1.  The first count stops large
- * mappings of @gfn, removes the access from its SPTEs and flushes TLBs.
- * @blocks holds zeroed pages, one at least, of which up to one is taken.
+ * Count @gfn of @slot up.  The first count stops large mappings of @gfn.  Each
+ * removes the access from its SPTEs and flushes TLBs if one had it.  @blocks holds
+ * zeroed pages, one at least, of which up to one is taken.
  *
- * Returns 0, -EOVERFLOW with nothing changed, or -EIO, which is a bug of KVM, if
- * @slot has no directory for @mode.
+ * Returns 0, or with nothing changed -EOVERFLOW, or -EIO if @slot has no
+ * directory for @mode.  Either is a bug of KVM.
  * Context: kvm->mmu_lock held for write, slots_lock or srcu held.
  */
 int kvm_slot_page_track_add_page(struct kvm *kvm,
 				 struct kvm_mmu_memory_cache *blocks,
 				 struct kvm_memory_slot *slot, gfn_t gfn,
-				 enum kvm_page_track_mode mode,
-				 unsigned short max);
+				 enum kvm_page_track_mode mode);
 
 /*
  * Count @gfn of @slot down.  The last count allows large mappings again; SPTEs
@@ -84,8 +84,36 @@ int kvm_slot_page_track_remove_page(struct kvm *kvm,
 				    enum kvm_page_track_mode mode);
 
 /*
+ * Allocate what counting the gfns [@gfn, @end) of @slot will need.  It stays with
+ * the slot, whether used or not.
+ *
+ * Returns 0, -ENOMEM, or -EIO if @slot has no directory, a bug of KVM.
+ * Context: slots_lock or srcu held; may sleep, takes kvm->mmu_lock.
+ */
+int kvm_slot_page_track_prepare_range(struct kvm *kvm,
+				      struct kvm_memory_slot *slot, gfn_t gfn,
+				      gfn_t end, enum kvm_page_track_mode mode);
+
+/*
+ * Count each gfn of [@gfn, @end), which is prepared, up or down, and leave the
+ * SPTEs as they are: the caller zaps them afterwards, for all slots at once.
+ * kvm->mmu_lock is dropped now and then for whoever waits for it.
+ *
+ * Returns 1 if a gfn became tracked, or untracked, i.e. if SPTEs have to be
+ * zapped, 0 if not, or -EIO if a counter overflows or underflows, a bug of KVM.
+ * Context: slots_lock or srcu held; may sleep, takes kvm->mmu_lock.
+ */
+int __kvm_slot_page_track_add_range(struct kvm *kvm, struct kvm_memory_slot *slot,
+				    gfn_t gfn, gfn_t end,
+				    enum kvm_page_track_mode mode);
+int __kvm_slot_page_track_remove_range(struct kvm *kvm,
+				       struct kvm_memory_slot *slot, gfn_t gfn,
+				       gfn_t end, enum kvm_page_track_mode mode);
+
+/*
  * Is @gfn tracked, in the address space of @slot or the other one?  A @slot of
- * NULL has nothing to track.
+ * NULL has nothing to track.  True as well if @slot was replaced by a copy and is
+ * too old to know.
  *
  * Context: kvm->srcu or slots_lock held.
  */
@@ -97,7 +125,7 @@ bool kvm_slot_page_track_is_active(struct kvm *kvm,
 
 /*
  * Add @n behind the other trackers, for the lifetime of @kvm.
- * Context: takes kvm->mmu_lock.
+ * Context: kvm->slots_arch_lock held.
  */
 void kvm_page_track_add_notifier(struct kvm *kvm,
 				 struct kvm_page_track_notifier_node *n);
@@ -128,20 +156,39 @@ static inline void kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa,
 }
 
 /*
- * Tell the trackers that @slot is gone, see track_flush_slot.
+ * Tell the trackers that @slot is gone, or is somewhere else now, see
+ * track_flush_slot.
  *
  * Context: kvm->slots_lock held, @slot unreachable for vCPUs, may sleep.
  */
-void kvm_page_track_flush_slot(struct kvm *kvm, struct kvm_memory_slot *slot);
+void kvm_page_track_flush_slot(struct kvm *kvm, const struct kvm_memory_slot *slot);
+
+/* Layer 2, page_track_range.c: ranges of trackers, which only other modules have. */
+
+#ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING
+/*
+ * Count what the trackers' ranges have of @slot, which is not visible yet.
+ *
+ * Returns 0, or with the counters of @slot freed -ENOMEM, or -EIO for a bug.
+ * Context: slots_lock and kvm->slots_arch_lock held; may sleep, takes
+ * kvm->mmu_lock.
+ */
+int kvm_page_track_apply_ranges(struct kvm *kvm, struct kvm_memory_slot *slot);
 
 /*
- * Has another module registered a tracker?  It may come right after.
+ * Remove all that @n tracks.
  *
- * Context: any.
+ * Context: kvm->srcu and kvm->slots_arch_lock held; may sleep, takes
+ * kvm->mmu_lock.
  */
-static inline bool kvm_page_track_has_external_user(struct kvm *kvm)
+void kvm_page_track_remove_all_ranges(struct kvm *kvm,
+				      struct kvm_page_track_notifier_node *n);
+#else
+static inline int kvm_page_track_apply_ranges(struct kvm *kvm,
+					      struct kvm_memory_slot *slot)
 {
-	return READ_ONCE(kvm->arch.track_notifier_head.nr_external);
+	return 0;
 }
+#endif
 
 #endif /* __KVM_X86_PAGE_TRACK_H */

@@ -31,7 +31,7 @@ static void each_add_needs_a_remove(struct kunit *test)
 {
 	struct kvm_memory_slot *slot = ptk_create_tracked_slot(test);
 
-	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE, 3, PTK_OTHERS_MAX), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE, 3), 0);
 	KUNIT_EXPECT_EQ(test, ptk_remove(test, slot, PTK_BASE), 0);
 	KUNIT_EXPECT_EQ(test, ptk_remove(test, slot, PTK_BASE), 0);
 	KUNIT_EXPECT_TRUE(test, ptk_is_active(test, slot, PTK_BASE));
@@ -111,32 +111,17 @@ static void remove_below_zero_is_refused(struct kunit *test)
 	expect_state(test, slot, PTK_BASE, before);
 }
 
-static void others_end_at_their_limit(struct kunit *test)
+static void counter_ends_at_its_limit(struct kunit *test)
 {
 	struct kvm_memory_slot *slot = ptk_create_tracked_slot(test);
 	struct state before;
 
-	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE,
-					   PTK_OTHERS_MAX, PTK_OTHERS_MAX), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE, USHRT_MAX), 0);
 
 	before = get_state(test, slot, PTK_BASE);
 	KUNIT_EXPECT_EQ(test, ptk_add(test, slot, PTK_BASE), -EOVERFLOW);
 	expect_state(test, slot, PTK_BASE, before);
-	KUNIT_EXPECT_EQ(test, ptk_drain(test, slot, PTK_BASE), PTK_OTHERS_MAX);
-}
-
-static void shadow_mmu_has_headroom(struct kunit *test)
-{
-	struct kvm_memory_slot *slot = ptk_create_tracked_slot(test);
-
-	KUNIT_EXPECT_EQ(test, PTK_OTHERS_MAX + BIT(14), PTK_SHADOW_MAX);
-	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE,
-					   PTK_OTHERS_MAX, PTK_OTHERS_MAX), 0);
-	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE,
-					   BIT(14), PTK_SHADOW_MAX), 0);
-	KUNIT_EXPECT_EQ(test, ptk_add(test, slot, PTK_BASE), -EOVERFLOW);
-	KUNIT_EXPECT_EQ(test, ptk_add_up_to(test, slot, PTK_BASE, PTK_SHADOW_MAX), -EOVERFLOW);
-	KUNIT_EXPECT_EQ(test, ptk_drain(test, slot, PTK_BASE), PTK_SHADOW_MAX);
+	KUNIT_EXPECT_EQ(test, ptk_drain(test, slot, PTK_BASE), USHRT_MAX);
 }
 
 /* Two address spaces */
@@ -185,8 +170,7 @@ static void tracked_page_forbids_large_pages_once(struct kunit *test)
 
 	for (level = PG_LEVEL_2M; level <= KVM_MAX_HUGEPAGE_LEVEL; level++) {
 		before = ptk_disallow_lpage(slot, gfn, level);
-		KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, gfn,
-						   3, PTK_OTHERS_MAX), 0);
+		KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, gfn, 3), 0);
 		KUNIT_EXPECT_EQ(test, ptk_disallow_lpage(slot, gfn, level), before + 1);
 		KUNIT_EXPECT_EQ(test, ptk_drain(test, slot, gfn), 3);
 		KUNIT_EXPECT_EQ(test, ptk_disallow_lpage(slot, gfn, level), before);
@@ -211,7 +195,7 @@ static void statistics_count_pages_not_adds(struct kunit *test)
 {
 	struct kvm_memory_slot *slot = ptk_create_tracked_slot(test);
 
-	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE, 5, PTK_OTHERS_MAX), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE, 5), 0);
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), 1);
 	KUNIT_EXPECT_EQ(test, ptk_add(test, slot, PTK_BASE + 1), 0);
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), 2);
@@ -228,8 +212,7 @@ static struct kunit_case page_track_cases[] = {
 	KUNIT_CASE(remove_without_directory_is_refused),
 	KUNIT_CASE(remove_without_block_is_refused),
 	KUNIT_CASE(remove_below_zero_is_refused),
-	KUNIT_CASE(others_end_at_their_limit),
-	KUNIT_CASE(shadow_mmu_has_headroom),
+	KUNIT_CASE(counter_ends_at_its_limit),
 	KUNIT_CASE(other_address_space_sees_the_page),
 	KUNIT_CASE(address_spaces_count_apart),
 	KUNIT_CASE(tracked_page_forbids_large_pages_once),

@@ -22,10 +22,6 @@
 #define PTK_NPAGES	(2 * KVM_PAGE_TRACK_BLOCK_GFNS + 5)
 #define PTK_DIRECTORY	(3 * sizeof(unsigned short *))
 
-/* How far counters go for the shadow MMU and for others. */
-#define PTK_SHADOW_MAX	USHRT_MAX
-#define PTK_OTHERS_MAX	KVM_PAGE_TRACK_MAX_COUNT
-
 /* Slots for ptk_set_slot(), of the normal address space and of SMM. */
 enum {
 	PTK_SLOT,
@@ -80,19 +76,34 @@ int ptk_enable(struct kunit *test);
 struct kvm_memory_slot *ptk_create_tracked_slot(struct kunit *test);
 
 /* Layer 1 calls for writes, in the context that they want. */
-int ptk_add_up_to(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn,
-		  unsigned short max);
 int ptk_add(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn);
 int ptk_remove(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn);
 bool ptk_is_active(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn);
 
-/* Add @n times, up to @max.  Return how often that was refused. */
-int ptk_add_many(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn, int n,
-		 unsigned short max);
+/* Add @n times.  Return how often that was refused. */
+int ptk_add_many(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn, int n);
 /* Remove until @gfn is not tracked.  Return how many counts it had. */
 int ptk_drain(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn);
 
+/* Trackers, also before they are registered and after that. */
 bool ptk_any_tracker(struct kunit *test);
+int ptk_register(struct kunit *test, struct kvm_page_track_notifier_node *n);
+void ptk_unregister(struct kunit *test, struct kvm_page_track_notifier_node *n);
+
+/* A registered tracker that does nothing. */
+struct kvm_page_track_notifier_node *ptk_create_tracker(struct kunit *test);
+
+/* Layer 2 calls for writes. */
+int ptk_add_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
+		  gfn_t gfn, gfn_t nr_pages);
+int ptk_remove_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
+		     gfn_t gfn, gfn_t nr_pages);
+
+/* Is [@gfn, @gfn + @nr) what @n tracks first, from @from on?  Does it track any? */
+void ptk_expect_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
+		      gfn_t from, gfn_t gfn, gfn_t nr);
+void ptk_expect_no_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
+			 gfn_t from);
 
 /* Tell trackers of a write as KVM does after it has emulated one. */
 void ptk_tell_write(struct kunit *test, gpa_t gpa, const u8 *new, int bytes);
@@ -123,9 +134,14 @@ void ptk_fail_each_alloc(struct kunit *test, int (*call)(struct kunit *test),
 /* Have the first allocation of @call fail.  Return what that call returned. */
 int ptk_fail_first_alloc(struct kunit *test, int (*call)(struct kunit *test));
 
+/* The seed of random tests, 0 for any. */
+extern unsigned long page_track_seed;
+
 /* Tests in files of their own. */
 void random_calls_agree_with_an_array(struct kunit *test);
+void random_ranges_agree_with_sets(struct kunit *test);
 void unregister_waits_for_callback(struct kunit *test);
+void callback_adds_nothing_once_unregistered(struct kunit *test);
 void concurrent_users_balance(struct kunit *test);
 void slots_and_trackers_come_and_go_in_use(struct kunit *test);
 

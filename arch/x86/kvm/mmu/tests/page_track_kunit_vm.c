@@ -200,8 +200,7 @@ struct kvm_memory_slot *ptk_create_tracked_slot(struct kunit *test)
 	return ptk_create_slot(test);
 }
 
-int ptk_add_up_to(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn,
-		  unsigned short max)
+int ptk_add(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	struct ptk_vm *vm = ptk_vm(test);
 	struct kvm *kvm = vm->kvm;
@@ -212,15 +211,10 @@ int ptk_add_up_to(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn,
 	idx = srcu_read_lock(&kvm->srcu);
 	write_lock(&kvm->mmu_lock);
 	r = kvm_slot_page_track_add_page(kvm, &vm->blocks, slot, gfn,
-					 KVM_PAGE_TRACK_WRITE, max);
+					 KVM_PAGE_TRACK_WRITE);
 	write_unlock(&kvm->mmu_lock);
 	srcu_read_unlock(&kvm->srcu, idx);
 	return r;
-}
-
-int ptk_add(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn)
-{
-	return ptk_add_up_to(test, slot, gfn, PTK_OTHERS_MAX);
 }
 
 int ptk_remove(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn)
@@ -248,13 +242,12 @@ bool ptk_is_active(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn)
 	return active;
 }
 
-int ptk_add_many(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn, int n,
-		 unsigned short max)
+int ptk_add_many(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn, int n)
 {
 	int refused = 0;
 
 	while (n--)
-		refused += ptk_add_up_to(test, slot, gfn, max) != 0;
+		refused += ptk_add(test, slot, gfn) != 0;
 	return refused;
 }
 
@@ -262,7 +255,7 @@ int ptk_drain(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	int n = 0;
 
-	while (n <= PTK_SHADOW_MAX && ptk_remove(test, slot, gfn) >= 0)
+	while (n <= USHRT_MAX && ptk_remove(test, slot, gfn) >= 0)
 		n++;
 	return n;
 }
@@ -270,6 +263,62 @@ int ptk_drain(struct kunit *test, struct kvm_memory_slot *slot, gfn_t gfn)
 bool ptk_any_tracker(struct kunit *test)
 {
 	return !hlist_empty(&ptk_kvm(test)->arch.track_notifier_head.track_notifier_list);
+}
+
+int ptk_register(struct kunit *test, struct kvm_page_track_notifier_node *n)
+{
+	return kvm_page_track_register_notifier(ptk_kvm(test), n);
+}
+
+void ptk_unregister(struct kunit *test, struct kvm_page_track_notifier_node *n)
+{
+	kvm_page_track_unregister_notifier(ptk_kvm(test), n);
+}
+
+struct kvm_page_track_notifier_node *ptk_create_tracker(struct kunit *test)
+{
+	struct kvm_page_track_notifier_node *n;
+
+	n = kunit_kzalloc(test, sizeof(*n), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, n);
+	KUNIT_ASSERT_EQ(test, ptk_register(test, n), 0);
+	return n;
+}
+
+int ptk_add_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
+		  gfn_t gfn, gfn_t nr_pages)
+{
+	return kvm_page_track_add_range(ptk_kvm(test), n, gfn, nr_pages,
+					KVM_PAGE_TRACK_WRITE);
+}
+
+int ptk_remove_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
+		     gfn_t gfn, gfn_t nr_pages)
+{
+	return kvm_page_track_remove_range(ptk_kvm(test), n, gfn, nr_pages,
+					   KVM_PAGE_TRACK_WRITE);
+}
+
+void ptk_expect_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
+		      gfn_t from, gfn_t gfn, gfn_t nr)
+{
+	gfn_t got_nr = 0, got = from;
+
+	KUNIT_EXPECT_EQ(test, kvm_page_track_next_range(ptk_kvm(test), n, KVM_PAGE_TRACK_WRITE,
+							&got, &got_nr), 0);
+	KUNIT_EXPECT_EQ(test, got, gfn);
+	KUNIT_EXPECT_EQ(test, got_nr, nr);
+}
+
+void ptk_expect_no_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
+			 gfn_t from)
+{
+	gfn_t nr = 123, gfn = from;
+
+	KUNIT_EXPECT_EQ(test, kvm_page_track_next_range(ptk_kvm(test), n, KVM_PAGE_TRACK_WRITE,
+							&gfn, &nr), -ENOENT);
+	KUNIT_EXPECT_EQ(test, gfn, from);
+	KUNIT_EXPECT_EQ(test, nr, 123);
 }
 
 void ptk_tell_write(struct kunit *test, gpa_t gpa, const u8 *new, int bytes)

@@ -8,7 +8,7 @@
 
 #include "page_track_kunit.h"
 
-static unsigned long page_track_seed;
+unsigned long page_track_seed;
 module_param(page_track_seed, ulong, 0444);
 MODULE_PARM_DESC(page_track_seed, "Seed of the random page tracking test, 0 = any");
 
@@ -19,15 +19,13 @@ MODULE_PARM_DESC(page_track_seed, "Seed of the random page tracking test, 0 = an
 
 #define MODEL_CALLS	20000
 #define MODEL_HOT	12
-#define MODEL_MAX	4	/* of other users */
-#define MODEL_SHADOW	6	/* of the shadow MMU */
 
 struct model {
 	struct rnd_state rnd;
 	gfn_t hot[MODEL_HOT];
 	int nr_slots;
 	struct kvm_memory_slot *slots[2];
-	u8 counts[2][PTK_NPAGES];
+	u16 counts[2][PTK_NPAGES];
 	int lpages[2][PTK_NPAGES];
 };
 
@@ -36,7 +34,7 @@ static int *model_lpages(struct model *m, int i, gfn_t gfn)
 	return &m->lpages[i][gfn - m->slots[i]->base_gfn];
 }
 
-static u8 *model_count(struct model *m, int i, gfn_t gfn)
+static u16 *model_count(struct model *m, int i, gfn_t gfn)
 {
 	struct kvm_memory_slot *slot = m->slots[i];
 
@@ -48,7 +46,7 @@ static u8 *model_count(struct model *m, int i, gfn_t gfn)
 static bool model_is_active(struct model *m, gfn_t gfn)
 {
 	bool active = false;
-	u8 *count;
+	u16 *count;
 	int i;
 
 	for (i = 0; i < m->nr_slots; i++) {
@@ -58,15 +56,7 @@ static bool model_is_active(struct model *m, gfn_t gfn)
 	return active;
 }
 
-static int model_add(u8 *count, u8 max)
-{
-	if (*count >= max)
-		return -EOVERFLOW;
-	(*count)++;
-	return 0;
-}
-
-static int model_remove(u8 *count)
+static int model_remove(u16 *count)
 {
 	if (!*count)
 		return -ENOENT;
@@ -103,31 +93,26 @@ static void call_both(struct kunit *test, struct model *m)
 {
 	gfn_t gfn = m->hot[prandom_u32_state(&m->rnd) % MODEL_HOT];
 	int i = prandom_u32_state(&m->rnd) % m->nr_slots;
-	int call = prandom_u32_state(&m->rnd) % 4;
+	bool add = prandom_u32_state(&m->rnd) & 1;
 	struct kvm_memory_slot *slot = m->slots[i];
-	u8 *count = model_count(m, i, gfn);
+	u16 *count = model_count(m, i, gfn);
 	int want, got;
 
 	if (!count)
 		return;
 
-	switch (call) {
-	case 0:
-		want = model_add(count, MODEL_MAX);
-		got = ptk_add_up_to(test, slot, gfn, MODEL_MAX);
-		break;
-	case 1:
-		want = model_add(count, MODEL_SHADOW);
-		got = ptk_add_up_to(test, slot, gfn, MODEL_SHADOW);
-		break;
-	default:
+	if (add) {
+		(*count)++;
+		want = 0;
+		got = ptk_add(test, slot, gfn);
+	} else {
 		want = model_remove(count);
 		got = ptk_remove(test, slot, gfn);
 	}
 
-	KUNIT_ASSERT_EQ_MSG(test, got, want, "call %d of gfn %llx", call, gfn);
+	KUNIT_ASSERT_EQ_MSG(test, got, want, "add %d of gfn %llx", add, gfn);
 	KUNIT_ASSERT_EQ_MSG(test, ptk_is_active(test, slot, gfn),
-			    model_is_active(m, gfn), "call %d of gfn %llx", call, gfn);
+			    model_is_active(m, gfn), "add %d of gfn %llx", add, gfn);
 }
 
 /* How many tracked gfns forbid large pages at @gfn, over all levels. */

@@ -64,12 +64,12 @@ static struct tracker *create_tracker(struct kunit *test)
 
 static int register_tracker(struct kunit *test, struct tracker *t)
 {
-	return kvm_page_track_register_notifier(ptk_kvm(test), &t->node);
+	return ptk_register(test, &t->node);
 }
 
 static void unregister_tracker(struct kunit *test, struct tracker *t)
 {
-	kvm_page_track_unregister_notifier(ptk_kvm(test), &t->node);
+	ptk_unregister(test, &t->node);
 }
 
 static struct tracker *create_registered_tracker(struct kunit *test)
@@ -90,16 +90,6 @@ static const u8 written[8];
 static void tell_write(struct kunit *test)
 {
 	ptk_tell_write(test, gfn_to_gpa(PTK_BASE) + 8, written, sizeof(written));
-}
-
-static int add(struct kunit *test, gfn_t gfn)
-{
-	return kvm_page_track_add_page(ptk_kvm(test), gfn, KVM_PAGE_TRACK_WRITE);
-}
-
-static int remove(struct kunit *test, gfn_t gfn)
-{
-	return kvm_page_track_remove_page(ptk_kvm(test), gfn, KVM_PAGE_TRACK_WRITE);
 }
 
 /* Registering */
@@ -134,50 +124,33 @@ static void register_of_foreign_vm_is_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kvm->arch.page_track_modes, 0);
 }
 
-static void register_makes_slots_trackable(struct kunit *test)
+static void register_costs_no_memory(struct kunit *test)
 {
 	struct tracker *t;
 
 	ptk_create_slot(test);
-	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), -EINVAL);
-
 	t = create_registered_tracker(test);
-	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), 0);
-	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), 0);
+	KUNIT_EXPECT_EQ(test, ptk_bytes(test), 0);
 	unregister_tracker(test, t);
 }
 
-static int register_kept_tracker(struct kunit *test)
+/* Counters have room for all trackers, and 2^14 for the shadow MMU. */
+static void register_ends_at_its_limit(struct kunit *test)
 {
-	return register_tracker(test, ptk_vm(test)->data);
-}
+	unsigned int *nr = &ptk_kvm(test)->arch.track_notifier_head.nr_external;
+	struct tracker *t = create_tracker(test);
 
-static void expect_not_registered(struct kunit *test, int r)
-{
-	struct kvm *kvm = ptk_kvm(test);
+	KUNIT_EXPECT_EQ(test, KVM_PAGE_TRACK_MAX_TRACKERS + BIT(14), USHRT_MAX);
 
-	if (r) {
-		KUNIT_EXPECT_EQ(test, r, -ENOMEM);
-		KUNIT_EXPECT_EQ(test, users(test), 1);
-		KUNIT_EXPECT_FALSE(test, ptk_any_tracker(test));
-		KUNIT_EXPECT_EQ(test, kvm->arch.page_track_modes, 0);
-	} else {
-		unregister_tracker(test, ptk_vm(test)->data);
-	}
+	*nr = KVM_PAGE_TRACK_MAX_TRACKERS;
+	KUNIT_EXPECT_EQ(test, register_tracker(test, t), -EOVERFLOW);
+	KUNIT_EXPECT_EQ(test, users(test), 1);
+	KUNIT_EXPECT_FALSE(test, ptk_any_tracker(test));
 
-	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, 0, 0, 0), 0);
-	KUNIT_EXPECT_EQ(test, ptk_bytes(test), 0);
-	kvm->arch.page_track_modes = 0;
-	ptk_create_slot(test);
-}
-
-static void register_fails_without_memory(struct kunit *test)
-{
-	ptk_require_faults(test);
-	ptk_create_slot(test);
-	ptk_vm(test)->data = create_tracker(test);
-
-	ptk_fail_each_alloc(test, register_kept_tracker, expect_not_registered, 1);
+	*nr = KVM_PAGE_TRACK_MAX_TRACKERS - 1;
+	KUNIT_EXPECT_EQ(test, register_tracker(test, t), 0);
+	unregister_tracker(test, t);
+	*nr = 0;
 }
 
 /* Telling of writes */
@@ -266,20 +239,21 @@ static void add_in_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int by
 			 struct kvm_page_track_notifier_node *node)
 {
 	struct tracker *t = container_of(node, struct tracker, node);
+	gfn_t gfn = gpa_to_gfn(gpa);
 
-	KUNIT_EXPECT_EQ(t->test, remove(t->test, gpa_to_gfn(gpa)), 0);
-	KUNIT_EXPECT_EQ(t->test, add(t->test, gpa_to_gfn(gpa) + 1), 0);
+	KUNIT_EXPECT_EQ(t->test, ptk_remove_range(t->test, node, gfn, 1), 0);
+	KUNIT_EXPECT_EQ(t->test, ptk_add_range(t->test, node, gfn + 1, 1), 0);
 	t->writes++;
 }
 
-static void callback_may_add_and_remove_pages(struct kunit *test)
+static void callback_may_add_and_remove_ranges(struct kunit *test)
 {
 	struct tracker *t = create_tracker(test);
 	struct kvm_memory_slot *slot = ptk_create_slot(test);
 
 	t->node.track_write = add_in_write;
 	KUNIT_ASSERT_EQ(test, register_tracker(test, t), 0);
-	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, &t->node, PTK_BASE, 1), 0);
 
 	tell_write(test);
 	KUNIT_EXPECT_EQ(test, t->writes, 1);
@@ -323,41 +297,53 @@ static void deleted_smm_slot_is_told(struct kunit *test)
 	unregister_tracker(test, t);
 }
 
-static int move_slot(struct kunit *test)
+static void moved_slot_is_told(struct kunit *test)
 {
-	return ptk_set_slot(test, PTK_SLOT, 2 * PTK_BASE, PTK_NPAGES, 0);
+	struct tracker *t = create_registered_tracker(test);
+
+	ptk_create_slot(test);
+	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, 2 * PTK_BASE, PTK_NPAGES, 0), 0);
+	KUNIT_EXPECT_EQ(test, t->flushes, 1);
+	KUNIT_EXPECT_EQ(test, t->flushed_gfn, PTK_BASE);
+	KUNIT_EXPECT_EQ(test, t->flushed_npages, PTK_NPAGES);
+	KUNIT_EXPECT_FALSE(test, t->flushed_slot_was_reachable);
+	unregister_tracker(test, t);
 }
 
-static void slot_cannot_be_moved(struct kunit *test)
+static void aborted_move_is_not_told(struct kunit *test)
+{
+	struct tracker *t = create_registered_tracker(test);
+
+	ptk_create_slot(test);
+	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, kvm_mmu_max_gfn() + 1,
+					   PTK_NPAGES, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, t->flushes, 0);
+	unregister_tracker(test, t);
+}
+
+static void remove_in_flush(struct kvm *kvm, int as_id, gfn_t gfn, unsigned long nr_pages,
+			    struct kvm_page_track_notifier_node *node)
+{
+	struct tracker *t = container_of(node, struct tracker, node);
+
+	t->flushes++;
+	KUNIT_EXPECT_EQ(t->test, ptk_remove_range(t->test, node, gfn, nr_pages), 0);
+}
+
+static void flush_may_remove_ranges(struct kunit *test)
 {
 	struct tracker *t = create_registered_tracker(test);
 	struct kvm_memory_slot *slot;
 
+	t->node.track_flush_slot = remove_in_flush;
 	ptk_create_slot(test);
-	KUNIT_EXPECT_EQ(test, add(test, PTK_BASE), 0);
-	KUNIT_EXPECT_EQ(test, move_slot(test), -EINVAL);
-	KUNIT_EXPECT_EQ(test, t->flushes, 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, &t->node, PTK_BASE, 1), 0);
+	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, 0, 0, 0), 0);
+	KUNIT_EXPECT_EQ(test, t->flushes, 1);
 
-	slot = ptk_get_slot(test, PTK_SLOT);
-	KUNIT_EXPECT_EQ(test, slot->base_gfn, PTK_BASE);
-	KUNIT_EXPECT_TRUE(test, ptk_is_active(test, slot, PTK_BASE));
-	KUNIT_EXPECT_EQ(test, remove(test, PTK_BASE), 0);
+	slot = ptk_create_slot(test);
+	KUNIT_EXPECT_FALSE(test, ptk_is_active(test, slot, PTK_BASE));
 	unregister_tracker(test, t);
-}
-
-static void slot_can_be_moved_without_tracker(struct kunit *test)
-{
-	struct tracker *t[2];
-	int i;
-
-	ptk_create_slot(test);
-	for (i = 0; i < ARRAY_SIZE(t); i++)
-		t[i] = create_registered_tracker(test);
-
-	unregister_tracker(test, t[0]);
-	KUNIT_EXPECT_EQ(test, move_slot(test), -EINVAL);
-	unregister_tracker(test, t[1]);
-	KUNIT_EXPECT_EQ(test, move_slot(test), 0);
 }
 
 static void flag_change_is_not_told(struct kunit *test)
@@ -375,19 +361,21 @@ static struct kunit_case notifier_cases[] = {
 	KUNIT_CASE(register_takes_a_reference),
 	KUNIT_CASE(register_of_no_vm_is_refused),
 	KUNIT_CASE(register_of_foreign_vm_is_refused),
-	KUNIT_CASE(register_makes_slots_trackable),
-	KUNIT_CASE(register_fails_without_memory),
+	KUNIT_CASE(register_costs_no_memory),
+	KUNIT_CASE(register_ends_at_its_limit),
 	KUNIT_CASE(write_is_told_as_it_was),
 	KUNIT_CASE(trackers_are_told_in_order),
 	KUNIT_CASE(unregistered_tracker_is_not_told),
 	KUNIT_CASE(tracker_can_be_registered_again),
 	KUNIT_CASE(missing_callbacks_are_passed_over),
-	KUNIT_CASE(callback_may_add_and_remove_pages),
+	KUNIT_CASE(callback_may_add_and_remove_ranges),
 	KUNIT_CASE(unregister_waits_for_callback),
+	KUNIT_CASE(callback_adds_nothing_once_unregistered),
 	KUNIT_CASE(deleted_slot_is_told),
 	KUNIT_CASE(deleted_smm_slot_is_told),
-	KUNIT_CASE(slot_cannot_be_moved),
-	KUNIT_CASE(slot_can_be_moved_without_tracker),
+	KUNIT_CASE(moved_slot_is_told),
+	KUNIT_CASE(aborted_move_is_not_told),
+	KUNIT_CASE(flush_may_remove_ranges),
 	KUNIT_CASE(flag_change_is_not_told),
 	KUNIT_CASE(concurrent_users_balance),
 	KUNIT_CASE(slots_and_trackers_come_and_go_in_use),

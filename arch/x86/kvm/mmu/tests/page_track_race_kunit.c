@@ -68,44 +68,82 @@ void unregister_waits_for_callback(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, b->overtaken);
 }
 
+static void add_late(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int bytes,
+		     struct kvm_page_track_notifier_node *node)
+{
+	struct blocked_write *b = container_of(node, struct blocked_write, node);
+	gfn_t gfn = PTK_BASE, nr;
+
+	complete(&b->entered);
+
+	/* Not in the list, and the lock was released: unregistering waits for us. */
+	while (ptk_any_tracker(b->test))
+		cond_resched();
+
+	KUNIT_EXPECT_EQ(b->test, ptk_add_range(b->test, node, gfn, 1), -ESRCH);
+	KUNIT_EXPECT_EQ(b->test, ptk_remove_range(b->test, node, gfn, 1), -ESRCH);
+	KUNIT_EXPECT_EQ(b->test, kvm_page_track_next_range(ptk_kvm(b->test), node,
+							   KVM_PAGE_TRACK_WRITE, &gfn, &nr),
+			-ESRCH);
+	b->left = true;
+}
+
+void callback_adds_nothing_once_unregistered(struct kunit *test)
+{
+	struct blocked_write *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, b);
+	b->test = test;
+	b->node.track_write = add_late;
+	init_completion(&b->entered);
+	INIT_WORK(&b->work, tell_blocked_write);
+	ptk_create_slot(test);
+	KUNIT_ASSERT_EQ(test, ptk_register(test, &b->node), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, &b->node, PTK_BASE + 1, 1), 0);
+
+	queue_work(system_unbound_wq, &b->work);
+	wait_for_completion(&b->entered);
+	ptk_unregister(test, &b->node);
+	flush_work(&b->work);
+	KUNIT_EXPECT_TRUE(test, b->left);
+	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
+}
+
 /* Users, slots and trackers, all at once */
 
-#define NR_RACERS	3
+#define NR_RACERS	3	/* with two trackers */
 #define NR_ADDS		500
+#define NR_RACED	7	/* gfns where ranges start */
 #define NR_SLOTS	20
 
 struct racer {
 	struct kunit *test;
+	struct kvm_page_track_notifier_node *tracker;
 	struct work_struct work;
 	int unexpected;
 };
 
-/* The slot may have gone at any time, and its counts with it. */
-static bool is_expected(int r)
-{
-	return !r || r == -EINVAL || r == -ENOENT;
-}
-
+/* Racers share trackers, so that another one may have removed the range. */
 static void race(struct work_struct *work)
 {
 	struct racer *racer = container_of(work, struct racer, work);
-	struct kvm *kvm = ptk_kvm(racer->test);
 	gfn_t gfn;
 	int i, r;
 
 	for (i = 0; i < NR_ADDS; i++) {
-		gfn = PTK_BASE + i % 7;
-		r = kvm_page_track_add_page(kvm, gfn, KVM_PAGE_TRACK_WRITE);
-		racer->unexpected += !is_expected(r);
+		gfn = PTK_BASE + i % NR_RACED;
+		r = ptk_add_range(racer->test, racer->tracker, gfn, 3);
+		racer->unexpected += r != 0;
 
 		tell_write(racer->test);
 
-		r = kvm_page_track_remove_page(kvm, gfn, KVM_PAGE_TRACK_WRITE);
-		racer->unexpected += !is_expected(r);
+		r = ptk_remove_range(racer->test, racer->tracker, gfn, 3);
+		racer->unexpected += r && r != -ENOENT;
 	}
 }
 
-static struct racer *start_racers(struct kunit *test)
+static struct racer *start_racers(struct kunit *test,
+				  struct kvm_page_track_notifier_node *trackers[2])
 {
 	struct racer *racers = kunit_kcalloc(test, NR_RACERS, sizeof(*racers), GFP_KERNEL);
 	int i;
@@ -113,6 +151,7 @@ static struct racer *start_racers(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, racers);
 	for (i = 0; i < NR_RACERS; i++) {
 		racers[i].test = test;
+		racers[i].tracker = trackers[i % 2];
 		INIT_WORK(&racers[i].work, race);
 		queue_work(system_unbound_wq, &racers[i].work);
 	}
@@ -129,69 +168,61 @@ static void join_racers(struct kunit *test, struct racer *racers)
 	}
 }
 
-static void ignore_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int bytes,
-			 struct kvm_page_track_notifier_node *node)
-{
-}
-
-static struct kvm_page_track_notifier_node *create_tracker(struct kunit *test)
-{
-	struct kvm_page_track_notifier_node *n;
-
-	n = kunit_kzalloc(test, sizeof(*n), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, n);
-	n->track_write = ignore_write;
-	return n;
-}
-
 void concurrent_users_balance(struct kunit *test)
 {
-	struct kvm_page_track_notifier_node *n = create_tracker(test);
+	struct kvm_page_track_notifier_node *n[2] = {
+		ptk_create_tracker(test), ptk_create_tracker(test),
+	};
 	struct kvm_memory_slot *slot = ptk_create_slot(test);
 	int lpages = ptk_disallow_lpages(slot, PTK_BASE);
-	struct kvm *kvm = ptk_kvm(test);
 
-	KUNIT_ASSERT_EQ(test, kvm_page_track_register_notifier(kvm, n), 0);
-	join_racers(test, start_racers(test));
+	join_racers(test, start_racers(test, n));
 
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
 	KUNIT_EXPECT_EQ(test, ptk_disallow_lpages(slot, PTK_BASE), lpages);
 	KUNIT_EXPECT_EQ(test, ptk_remove(test, slot, PTK_BASE), -ENOENT);
-	kvm_page_track_unregister_notifier(kvm, n);
+	ptk_unregister(test, n[0]);
+	ptk_unregister(test, n[1]);
 }
 
+/* Returns how many calls failed.  Leaves a slot behind that was moved. */
 static int change_all(struct kunit *test, struct kvm_page_track_notifier_node *n)
 {
-	struct kvm *kvm = ptk_kvm(test);
+	u32 flags = KVM_MEM_LOG_DIRTY_PAGES;
+	int r;
 
-	if (ptk_set_slot(test, PTK_SLOT, PTK_BASE, PTK_NPAGES, 0) ||
-	    kvm_page_track_register_notifier(kvm, n))
-		return 1;
-
-	ptk_set_slot(test, PTK_SLOT, PTK_BASE, PTK_NPAGES, KVM_MEM_LOG_DIRTY_PAGES);
-
-	/* A move is refused because of the trackers, but not before it began. */
-	ptk_set_slot(test, PTK_SLOT, 2 * PTK_BASE, PTK_NPAGES, KVM_MEM_LOG_DIRTY_PAGES);
-	kvm_page_track_unregister_notifier(kvm, n);
-	return ptk_set_slot(test, PTK_SLOT, 0, 0, 0) != 0;
+	r = !!ptk_set_slot(test, PTK_SLOT, 0, 0, 0);
+	r += !!ptk_set_slot(test, PTK_SLOT, PTK_BASE, PTK_NPAGES, 0);
+	r += !!ptk_register(test, n);
+	r += !!ptk_set_slot(test, PTK_SLOT, PTK_BASE, PTK_NPAGES, flags);
+	r += !!ptk_add_range(test, n, PTK_BASE, PTK_NPAGES);
+	r += !!ptk_set_slot(test, PTK_SLOT, PTK_BASE + 3, PTK_NPAGES, flags);
+	ptk_unregister(test, n);
+	return r;
 }
 
 void slots_and_trackers_come_and_go_in_use(struct kunit *test)
 {
-	struct kvm_page_track_notifier_node *n = create_tracker(test);
-	struct kvm_page_track_notifier_node *other = create_tracker(test);
-	struct kvm *kvm = ptk_kvm(test);
+	struct kvm_page_track_notifier_node *n[2] = {
+		ptk_create_tracker(test), ptk_create_tracker(test),
+	};
+	struct kvm_page_track_notifier_node *other = ptk_create_tracker(test);
 	struct racer *racers;
 	int i, errors = 0;
 
-	KUNIT_ASSERT_EQ(test, kvm_page_track_register_notifier(kvm, n), 0);
-	racers = start_racers(test);
+	ptk_unregister(test, other);
+	ptk_create_slot(test);
+	racers = start_racers(test, n);
 	for (i = 0; i < NR_SLOTS; i++)
 		errors += change_all(test, other);
 	join_racers(test, racers);
 
+	/* The racers removed all that they have added. */
 	KUNIT_EXPECT_EQ(test, errors, 0);
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
-	KUNIT_EXPECT_EQ(test, ptk_bytes(test), 0);
-	kvm_page_track_unregister_notifier(kvm, n);
+	for (i = 0; i < NR_RACED + 3; i++)
+		KUNIT_EXPECT_FALSE(test, ptk_is_active(test, ptk_get_slot(test, PTK_SLOT),
+						       PTK_BASE + 3 + i));
+	ptk_unregister(test, n[0]);
+	ptk_unregister(test, n[1]);
 }

@@ -131,7 +131,7 @@ static void deleted_slot_leaves_nothing(struct kunit *test)
 {
 	struct kvm_memory_slot *slot = ptk_create_tracked_slot(test);
 
-	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE, 3, PTK_OTHERS_MAX), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE, 3), 0);
 	KUNIT_EXPECT_EQ(test, ptk_add(test, slot, PTK_BASE + PTK_BLOCK), 0);
 	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, 0, 0, 0), 0);
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
@@ -172,7 +172,7 @@ static void flag_change_keeps_counts(struct kunit *test)
 {
 	struct kvm_memory_slot *slot = ptk_create_tracked_slot(test);
 
-	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE, 2, PTK_OTHERS_MAX), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_many(test, slot, PTK_BASE, 2), 0);
 	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, PTK_BASE, PTK_NPAGES,
 					   KVM_MEM_LOG_DIRTY_PAGES), 0);
 

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page tracking, layer 2: what trackers track.
+ *
+ * A tracker owns a set of gfns per mode, kept as ranges, which do not depend on
+ * slots.  Each slot counts what the trackers have of its gfns.  Both change under
+ * kvm->slots_arch_lock, so that a new slot and a new range never miss each other.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kvm_host.h>
+#include <linux/maple_tree.h>
+
+#include "mmu.h"
+#include "page_track.h"
+
+/* What the trees of ranges map gfns to. */
+#define TRACKED		xa_mk_value(0)
+
+typedef int (*slot_part_fn)(struct kvm *kvm, struct kvm_memory_slot *slot,
+			    gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode);
+
+/*
+ * Call @fn for what the slots of all address spaces have of [@gfn, @end).
+ * Returns its first error, or whether it ever returned 1.
+ */
+static int call_slot_parts(struct kvm *kvm, gfn_t gfn, gfn_t end,
+			   enum kvm_page_track_mode mode, slot_part_fn fn)
+{
+	struct kvm_memslot_iter iter;
+	struct kvm_memory_slot *slot;
+	int i, r, any = 0;
+
+	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
+		kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, i), gfn, end) {
+			slot = iter.slot;
+			r = fn(kvm, slot, max(gfn, slot->base_gfn),
+			       min(end, slot->base_gfn + slot->npages), mode);
+			if (r < 0)
+				return r;
+			any |= r;
+		}
+	}
+
+	return any;
+}
+
+/*
+ * Count up what is not in @ranges of [@gfn, @end).  Returns whether that made a
+ * gfn tracked, or -EIO.
+ */
+static int count_gaps_up(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
+			 gfn_t end, enum kvm_page_track_mode mode)
+{
+	MA_STATE(mas, ranges, gfn, gfn);
+	int r, any = 0;
+	void *entry;
+
+	mas_for_each(&mas, entry, end - 1) {
+		r = call_slot_parts(kvm, gfn, mas.index, mode,
+				    __kvm_slot_page_track_add_range);
+		if (r < 0)
+			return r;
+		any |= r;
+		gfn = (gfn_t)mas.last + 1;
+	}
+
+	r = call_slot_parts(kvm, gfn, end, mode, __kvm_slot_page_track_add_range);
+	return r < 0 ? r : any | r;
+}
+
+/*
+ * Count down what is in @ranges of [@gfn, @end).  Returns whether that made a
+ * gfn untracked, or -EIO.
+ */
+static int count_ranges_down(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
+			     gfn_t end, enum kvm_page_track_mode mode)
+{
+	MA_STATE(mas, ranges, gfn, gfn);
+	int r, any = 0;
+	void *entry;
+
+	mas_for_each(&mas, entry, end - 1) {
+		r = call_slot_parts(kvm, max_t(gfn_t, gfn, mas.index),
+				    min_t(gfn_t, end, (gfn_t)mas.last + 1), mode,
+				    __kvm_slot_page_track_remove_range);
+		if (r < 0)
+			return r;
+		any |= r;
+	}
+
+	return any;
+}
+
+/* Let [@first, @last] be one range with its neighbours. */
+static void include_neighbours(struct maple_tree *ranges, unsigned long *first,
+			       unsigned long *last)
+{
+	MA_STATE(mas, ranges, *last + 1, *last + 1);
+
+	if (mas_walk(&mas))
+		*last = mas.last;
+
+	if (!*first)
+		return;
+
+	mas_set(&mas, *first - 1);
+	if (mas_walk(&mas))
+		*first = mas.index;
+}
+
+static int add_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
+		    gfn_t end, enum kvm_page_track_mode mode)
+{
+	MA_STATE(mas, ranges, 0, 0);
+	unsigned long first = gfn, last = end - 1;
+	int r;
+
+	/* Whatever can fail comes first. */
+	r = kvm_page_track_enable(kvm, mode);
+	if (r)
+		return r;
+
+	r = call_slot_parts(kvm, gfn, end, mode, kvm_slot_page_track_prepare_range);
+	if (r)
+		return r;
+
+	include_neighbours(ranges, &first, &last);
+	mas_set_range(&mas, first, last);
+	r = mas_preallocate(&mas, TRACKED, GFP_KERNEL_ACCOUNT);
+	if (r)
+		return r;
+
+	r = count_gaps_up(kvm, ranges, gfn, end, mode);
+	mas_store_prealloc(&mas, TRACKED);
+
+	/* SPTEs made from now on lack the access.  Drop those made before. */
+	if (r > 0)
+		kvm_zap_gfn_range(kvm, gfn, end);
+
+	return min(r, 0);
+}
+
+static int remove_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
+		       gfn_t end, enum kvm_page_track_mode mode)
+{
+	MA_STATE(mas, ranges, gfn, gfn);
+	int r;
+
+	if (!mas_find(&mas, end - 1))
+		return -ENOENT;
+
+	mas_set_range(&mas, gfn, end - 1);
+	r = mas_preallocate(&mas, NULL, GFP_KERNEL_ACCOUNT);
+	if (r)
+		return r;
+
+	r = count_ranges_down(kvm, ranges, gfn, end, mode);
+	mas_store_prealloc(&mas, NULL);
+
+	/* Have the next access map the gfns anew, with huge pages if possible. */
+	if (r > 0)
+		kvm_zap_gfn_range(kvm, gfn, end);
+
+	return min(r, 0);
+}
+
+static void remove_all_gfns(struct kvm *kvm, struct maple_tree *ranges,
+			    enum kvm_page_track_mode mode)
+{
+	MA_STATE(mas, ranges, 0, 0);
+	gfn_t gfn, end;
+	void *entry;
+
+	mas_for_each(&mas, entry, ULONG_MAX) {
+		gfn = mas.index;
+		end = (gfn_t)mas.last + 1;
+		if (call_slot_parts(kvm, gfn, end, mode,
+				    __kvm_slot_page_track_remove_range) > 0)
+			kvm_zap_gfn_range(kvm, gfn, end);
+	}
+
+	__mt_destroy(ranges);
+}
+
+void kvm_page_track_remove_all_ranges(struct kvm *kvm,
+				      struct kvm_page_track_notifier_node *n)
+{
+	enum kvm_page_track_mode mode;
+
+	lockdep_assert_held(&kvm->slots_arch_lock);
+
+	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++)
+		remove_all_gfns(kvm, &n->ranges[mode], mode);
+}
+
+static bool is_valid_range(gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode)
+{
+	/* Below ULONG_MAX, so that the index behind the range exists. */
+	gfn_t max = min_t(gfn_t, kvm_mmu_max_gfn(), ULONG_MAX - 1);
+
+	return mode < KVM_PAGE_TRACK_MAX && nr_pages && gfn <= max &&
+	       nr_pages - 1 <= max - gfn;
+}
+
+/* A callback may run when its tracker is unregistered already. */
+static bool is_registered(struct kvm *kvm, struct kvm_page_track_notifier_node *n)
+{
+	lockdep_assert_held(&kvm->slots_arch_lock);
+
+	return !hlist_unhashed(&n->node);
+}
+
+/* Call add_gfns() or remove_gfns() for a range that another module gave. */
+static int change_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode,
+			int (*change)(struct kvm *kvm, struct maple_tree *ranges,
+				      gfn_t gfn, gfn_t end,
+				      enum kvm_page_track_mode mode))
+{
+	int idx, r = -ESRCH;
+
+	if (!is_valid_range(gfn, nr_pages, mode))
+		return -EINVAL;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	mutex_lock(&kvm->slots_arch_lock);
+
+	if (is_registered(kvm, n))
+		r = change(kvm, &n->ranges[mode], gfn, gfn + nr_pages, mode);
+
+	mutex_unlock(&kvm->slots_arch_lock);
+	srcu_read_unlock(&kvm->srcu, idx);
+
+	return r;
+}
+
+int kvm_page_track_add_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			     gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode)
+{
+	return change_range(kvm, n, gfn, nr_pages, mode, add_gfns);
+}
+EXPORT_SYMBOL_GPL(kvm_page_track_add_range);
+
+int kvm_page_track_remove_range(struct kvm *kvm,
+				struct kvm_page_track_notifier_node *n, gfn_t gfn,
+				gfn_t nr_pages, enum kvm_page_track_mode mode)
+{
+	return change_range(kvm, n, gfn, nr_pages, mode, remove_gfns);
+}
+EXPORT_SYMBOL_GPL(kvm_page_track_remove_range);
+
+int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			      enum kvm_page_track_mode mode, gfn_t *gfn,
+			      gfn_t *nr_pages)
+{
+	unsigned long first = *gfn;
+	struct ma_state mas;
+
+	if (!is_valid_range(*gfn, 1, mode))
+		return -EINVAL;
+
+	guard(mutex)(&kvm->slots_arch_lock);
+
+	if (!is_registered(kvm, n))
+		return -ESRCH;
+
+	mas_init(&mas, &n->ranges[mode], first);
+	if (!mas_find(&mas, ULONG_MAX))
+		return -ENOENT;
+
+	*gfn = max(first, mas.index);
+	*nr_pages = mas.last - *gfn + 1;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_page_track_next_range);
+
+static int apply_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		       gfn_t end, enum kvm_page_track_mode mode)
+{
+	int r = kvm_slot_page_track_prepare_range(kvm, slot, gfn, end, mode);
+
+	/* Nobody has SPTEs for @slot yet. */
+	return r ?: min(__kvm_slot_page_track_add_range(kvm, slot, gfn, end, mode), 0);
+}
+
+static int apply_tracker(struct kvm *kvm, struct kvm_memory_slot *slot,
+			 struct kvm_page_track_notifier_node *n)
+{
+	gfn_t base = slot->base_gfn, end = base + slot->npages;
+	enum kvm_page_track_mode mode;
+	void *entry;
+	int r;
+
+	/* No range goes beyond ULONG_MAX, see is_valid_range(). */
+	if (base > ULONG_MAX)
+		return 0;
+
+	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
+		MA_STATE(mas, &n->ranges[mode], base, base);
+
+		mas_for_each(&mas, entry, min_t(gfn_t, end - 1, ULONG_MAX)) {
+			r = apply_range(kvm, slot, max_t(gfn_t, base, mas.index),
+					min_t(gfn_t, end, (gfn_t)mas.last + 1), mode);
+			if (r)
+				return r;
+		}
+	}
+
+	return 0;
+}
+
+int kvm_page_track_apply_ranges(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	struct kvm_page_track_notifier_node *n;
+	int r;
+
+	lockdep_assert_held(&kvm->slots_arch_lock);
+
+	hlist_for_each_entry(n, &kvm->arch.track_notifier_head.track_notifier_list, node) {
+		r = apply_tracker(kvm, slot, n);
+		if (r) {
+			kvm_page_track_free_memslot(kvm, slot);
+			return r;
+		}
+	}
+
+	return 0;
+}

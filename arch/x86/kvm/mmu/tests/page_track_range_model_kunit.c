@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A KUnit test of page tracking, layer 2: random ranges and slots against sets. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/bitmap.h>
+#include <linux/prandom.h>
+#include <linux/random.h>
+
+#include "page_track_kunit.h"
+
+#define STEPS		2000
+#define NR_TRACKERS	3
+#define NR_SLOTS	3
+
+/* All that happens is in these gfns, around the edge of a block. */
+#define BASE		(PTK_BASE + PTK_BLOCK - 40)
+#define NR_GFNS		96
+
+struct set {
+	struct kvm_page_track_notifier_node *tracker;
+	bool registered;
+	DECLARE_BITMAP(gfns, NR_GFNS);
+};
+
+struct world {
+	struct rnd_state rnd;
+	struct set sets[NR_TRACKERS];
+	int nr_slots;
+};
+
+static const u32 slot_ids[NR_SLOTS] = { PTK_SLOT, PTK_SLOT2, PTK_SMM_SLOT };
+
+static unsigned int any_below(struct world *w, unsigned int n)
+{
+	return prandom_u32_state(&w->rnd) % n;
+}
+
+/* Choose at least one of the gfns. */
+static void any_range(struct world *w, gfn_t *gfn, gfn_t *nr)
+{
+	unsigned int i = any_below(w, NR_GFNS);
+
+	*gfn = BASE + i;
+	*nr = 1 + any_below(w, min(NR_GFNS - i, 40));
+}
+
+static void change_range(struct kunit *test, struct world *w, struct set *set)
+{
+	gfn_t gfn, nr;
+	int r, want;
+
+	any_range(w, &gfn, &nr);
+
+	if (any_below(w, 2)) {
+		r = ptk_add_range(test, set->tracker, gfn, nr);
+		bitmap_set(set->gfns, gfn - BASE, nr);
+		want = 0;
+	} else {
+		r = ptk_remove_range(test, set->tracker, gfn, nr);
+		want = find_next_bit(set->gfns, NR_GFNS, gfn - BASE) < gfn - BASE + nr ?
+		       0 : -ENOENT;
+		bitmap_clear(set->gfns, gfn - BASE, nr);
+	}
+	KUNIT_ASSERT_EQ(test, r, want);
+}
+
+static void change_tracker(struct kunit *test, struct world *w)
+{
+	struct set *set = &w->sets[any_below(w, NR_TRACKERS)];
+
+	if (set->registered && any_below(w, 20)) {
+		change_range(test, w, set);
+		return;
+	}
+
+	if (set->registered)
+		ptk_unregister(test, set->tracker);
+	else
+		KUNIT_ASSERT_EQ(test, ptk_register(test, set->tracker), 0);
+	set->registered = !set->registered;
+	bitmap_zero(set->gfns, NR_GFNS);
+}
+
+static void change_slot(struct kunit *test, struct world *w)
+{
+	u32 id = slot_ids[any_below(w, w->nr_slots)];
+	struct kvm_memory_slot *slot = ptk_get_slot(test, id);
+	gfn_t gfn, nr;
+
+	any_range(w, &gfn, &nr);
+
+	/* A slot that overlaps another one is refused, and nothing happens. */
+	if (!slot) {
+		ptk_set_slot(test, id, gfn, nr, 0);
+	} else if (any_below(w, 3)) {
+		gfn = BASE + any_below(w, NR_GFNS - slot->npages + 1);
+		ptk_set_slot(test, id, gfn, slot->npages, slot->flags);
+	} else {
+		ptk_set_slot(test, id, 0, 0, 0);
+	}
+}
+
+static int counter(struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	unsigned short **directory = slot->arch.gfn_track[KVM_PAGE_TRACK_WRITE];
+	gfn_t i = gfn - slot->base_gfn;
+
+	if (!directory || !directory[i / PTK_BLOCK])
+		return 0;
+	return directory[i / PTK_BLOCK][i % PTK_BLOCK];
+}
+
+static int wanted(struct world *w, gfn_t gfn)
+{
+	int i, n = 0;
+
+	for (i = 0; i < NR_TRACKERS; i++)
+		n += test_bit(gfn - BASE, w->sets[i].gfns);
+	return n;
+}
+
+static void compare(struct kunit *test, struct world *w, int step)
+{
+	struct kvm_memory_slot *slot;
+	s64 pages = 0;
+	gfn_t gfn;
+	int i;
+
+	for (i = 0; i < w->nr_slots; i++) {
+		slot = ptk_get_slot(test, slot_ids[i]);
+		for (gfn = 0; slot && gfn < slot->npages; gfn++) {
+			KUNIT_ASSERT_EQ_MSG(test, counter(slot, slot->base_gfn + gfn),
+					    wanted(w, slot->base_gfn + gfn),
+					    "slot %d, step %d", i, step);
+			pages += !!wanted(w, slot->base_gfn + gfn);
+		}
+	}
+	KUNIT_ASSERT_EQ(test, ptk_pages(test), pages);
+}
+
+static void compare_ranges(struct kunit *test, struct set *set)
+{
+	DECLARE_BITMAP(gfns, NR_GFNS) = {};
+	gfn_t nr, gfn = BASE;
+
+	while (!kvm_page_track_next_range(ptk_kvm(test), set->tracker, KVM_PAGE_TRACK_WRITE,
+					  &gfn, &nr)) {
+		KUNIT_ASSERT_LE(test, gfn + nr, BASE + NR_GFNS);
+		bitmap_set(gfns, gfn - BASE, nr);
+		gfn += nr;
+	}
+	KUNIT_EXPECT_TRUE(test, bitmap_equal(gfns, set->gfns, NR_GFNS));
+}
+
+void random_ranges_agree_with_sets(struct kunit *test)
+{
+	struct world *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+	u64 seed = page_track_seed ?: get_random_long();
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, w);
+	kunit_info(test, "repeat with kvm.page_track_seed=%llu", seed);
+	prandom_seed_state(&w->rnd, seed);
+	w->nr_slots = kvm_arch_nr_memslot_as_ids(ptk_kvm(test)) > 1 ? NR_SLOTS : NR_SLOTS - 1;
+
+	for (i = 0; i < NR_TRACKERS; i++) {
+		w->sets[i].tracker = ptk_create_tracker(test);
+		w->sets[i].registered = true;
+	}
+
+	for (i = 0; i < STEPS; i++) {
+		if (any_below(w, 4))
+			change_tracker(test, w);
+		else
+			change_slot(test, w);
+		compare(test, w, i);
+	}
+
+	for (i = 0; i < NR_TRACKERS; i++) {
+		if (!w->sets[i].registered)
+			continue;
+		compare_ranges(test, &w->sets[i]);
+		ptk_unregister(test, w->sets[i].tracker);
+	}
+}
