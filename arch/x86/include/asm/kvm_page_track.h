@@ -27,6 +27,22 @@ struct kvm_page_track_notifier_head {
 	unsigned int nr_external;
 };
 
+/* An access that page tracking kept the guest from. */
+struct kvm_page_track_access {
+	enum kvm_page_track_mode mode;
+
+	/* Where, in guest physical and, if @gva_valid, in linear addresses. */
+	gpa_t gpa;
+	gva_t gva;
+	bool gva_valid;
+
+	/* The CPU wanted to set an accessed or dirty bit in a guest page table. */
+	bool page_walk;
+
+	/* KVM's emulator has tried the instruction, which it does not know. */
+	bool unemulated;
+};
+
 /*
  * A tracker.  Embed it, set the callbacks (each may be NULL) and register it.
  * Callbacks are called in the order of registration.
@@ -40,18 +56,37 @@ struct kvm_page_track_notifier_node {
 	struct maple_tree ranges[KVM_PAGE_TRACK_MAX];
 
 	/*
+	 * The guest faulted on an access to a gfn that this tracker tracks, and
+	 * KVM is about to emulate the instruction or has failed to.  Called
+	 * again if the instruction is retried for whatever reason.  Writes that
+	 * the emulator does to other tracked gfns cause no fault.
+	 *
+	 * @access: valid during the call
+	 * @action: what the tracker gave when it added the gfn
+	 *
+	 * Returns 0 to let KVM go on, 1 to have the vCPU try the instruction
+	 * again, after its pending requests, or an error that KVM_RUN ends with.
+	 * Context: as track_write, no memory of the guest has changed yet.
+	 */
+	int (*track_access)(struct kvm_vcpu *vcpu,
+			    const struct kvm_page_track_access *access, u8 action,
+			    struct kvm_page_track_notifier_node *node);
+
+	/*
 	 * KVM emulated a guest write and has committed it to guest memory.
 	 * The page need not be one that this tracker added.
 	 *
 	 * @gpa:   guest physical address of the first byte written
+	 * @gva:   its linear address
 	 * @new:   the bytes written
 	 * @bytes: how many, 1 or more; the write does not cross a page
 	 *
 	 * Context: the vCPU's thread, in a kvm->srcu read section.  May sleep,
 	 * may add and remove ranges, must not (un)register a tracker.
 	 */
-	void (*track_write)(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new,
-			    int bytes, struct kvm_page_track_notifier_node *node);
+	void (*track_write)(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
+			    const u8 *new, int bytes,
+			    struct kvm_page_track_notifier_node *node);
 
 	/*
 	 * A slot was deleted or moved: what was the guest's memory at its gfns
@@ -96,9 +131,10 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
 
 /*
  * Track the gfns [@gfn, @gfn + @nr_pages) for @n, which is registered, in both
- * address spaces, whether a slot has them or not.  @n may track some already,
- * which does not change them.  When this returns 0, no vCPU has the access
- * without a fault.  A call that fails changes no counter and no range.
+ * address spaces, whether a slot has them or not.  @n may track some already;
+ * these get the new @action, which track_access is told and whose meaning is up
+ * to @n.  When this returns 0, no vCPU has the access without a fault.  A call
+ * that fails changes no counter and no range.
  *
  * Returns 0, -EINVAL if there is no such @mode, if @nr_pages is 0 or if the last
  * gfn is beyond guest physical addresses, -ESRCH if @n is not registered, e.g. any
@@ -106,7 +142,8 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
  * Context: process, may sleep; takes kvm->slots_arch_lock and kvm->mmu_lock.
  */
 int kvm_page_track_add_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
-			     gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode);
+			     gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode,
+			     u8 action);
 
 /*
  * Stop to track what @n does of the gfns [@gfn, @gfn + @nr_pages).  What other
@@ -122,7 +159,7 @@ int kvm_page_track_remove_range(struct kvm *kvm,
 
 /*
  * Find the first gfn, from *@gfn on, that @n tracks.  Store it in *@gfn, and in
- * *@nr_pages how many gfns in a row are tracked from there.
+ * *@nr_pages how many gfns in a row are tracked from there with one *@action.
  *
  * Returns 0, or with nothing stored -EINVAL if there is no such @mode or *@gfn,
  * -ESRCH if @n is not registered, or -ENOENT if nothing is tracked from *@gfn on.
@@ -130,7 +167,7 @@ int kvm_page_track_remove_range(struct kvm *kvm,
  */
 int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 			      enum kvm_page_track_mode mode, gfn_t *gfn,
-			      gfn_t *nr_pages);
+			      gfn_t *nr_pages, u8 *action);
 #endif /* CONFIG_KVM_EXTERNAL_WRITE_TRACKING */
 
 #endif /* _ASM_X86_KVM_PAGE_TRACK_H */

@@ -12,6 +12,8 @@
 
 #include <asm/kvm_page_track.h>
 
+struct kvm_page_fault;
+
 /* The counters of these many gfns make one block, a page. */
 #define KVM_PAGE_TRACK_BLOCK_GFNS	(PAGE_SIZE / sizeof(unsigned short))
 
@@ -130,8 +132,8 @@ bool kvm_slot_page_track_is_active(struct kvm *kvm,
 void kvm_page_track_add_notifier(struct kvm *kvm,
 				 struct kvm_page_track_notifier_node *n);
 
-void __kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new,
-			    int bytes);
+void __kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
+			    const u8 *new, int bytes);
 
 /*
  * Tell the trackers of a write that KVM did for the guest, see track_write.
@@ -139,7 +141,7 @@ void __kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new,
  * Context: kvm->srcu held, may sleep.
  */
 static inline void kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa,
-					const u8 *new, int bytes)
+					gva_t gva, const u8 *new, int bytes)
 {
 	/*
 	 * Make the written bytes visible before looking for trackers.  Either
@@ -152,7 +154,7 @@ static inline void kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa,
 	lockdep_assert_once(srcu_read_lock_held(&vcpu->kvm->srcu));
 
 	if (!hlist_empty(&vcpu->kvm->arch.track_notifier_head.track_notifier_list))
-		__kvm_page_track_write(vcpu, gpa, new, bytes);
+		__kvm_page_track_write(vcpu, gpa, gva, new, bytes);
 }
 
 /*
@@ -162,6 +164,34 @@ static inline void kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa,
  * Context: kvm->slots_lock held, @slot unreachable for vCPUs, may sleep.
  */
 void kvm_page_track_flush_slot(struct kvm *kvm, const struct kvm_memory_slot *slot);
+
+/*
+ * Has another module or userspace trackers of @kvm?
+ *
+ * Context: any.  A vCPU that does not see a new tracker here yet emulates without
+ * track_access; track_write is called all the same, see kvm_page_track_write().
+ */
+static inline bool kvm_page_track_has_external(struct kvm *kvm)
+{
+	return IS_ENABLED(CONFIG_KVM_EXTERNAL_WRITE_TRACKING) &&
+	       READ_ONCE(kvm->arch.track_notifier_head.nr_external);
+}
+
+/*
+ * Tell the trackers of a fault on a gfn that is write-protected, see track_access.
+ *
+ * Returns RET_PF_WRITE_PROTECTED, RET_PF_RETRY or an error.
+ * Context: kvm->srcu held, may sleep.
+ */
+int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault);
+
+/*
+ * Tell the trackers that KVM's emulator failed after a write fault at @cr2_or_gpa.
+ *
+ * Returns 1 if the instruction is to be tried again, 0 if not, or an error.
+ * Context: kvm->srcu held, may sleep.
+ */
+int kvm_page_track_emulation_failed(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa);
 
 /* Layer 2, page_track_range.c: ranges of trackers, which only other modules have. */
 
@@ -183,6 +213,22 @@ int kvm_page_track_apply_ranges(struct kvm *kvm, struct kvm_memory_slot *slot);
  */
 void kvm_page_track_remove_all_ranges(struct kvm *kvm,
 				      struct kvm_page_track_notifier_node *n);
+
+/*
+ * The action that @n gave for @gfn, or -ENOENT if it does not track @gfn.
+ * Context: any; @n stays registered or kvm->srcu is held.
+ */
+int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
+			      enum kvm_page_track_mode mode);
+
+/*
+ * Remove @gfn from what @n tracks if it has this @action still.
+ *
+ * Returns 1 if so, 0 if not, or -ENOMEM, or -EIO for a bug.
+ * Context: kvm->srcu held; may sleep, takes kvm->slots_arch_lock and mmu_lock.
+ */
+int kvm_page_track_drop_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			     gfn_t gfn, enum kvm_page_track_mode mode, u8 action);
 #else
 static inline int kvm_page_track_apply_ranges(struct kvm *kvm,
 					      struct kvm_memory_slot *slot)

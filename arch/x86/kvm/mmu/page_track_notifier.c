@@ -19,6 +19,12 @@
 #include "mmutrace.h"
 #include "page_track.h"
 
+/*
+ * As the tree of VMAs.  Without MT_FLAGS_ALLOC_RANGE, mt_free_walk() takes the
+ * metadata of a node that is not full for a child.
+ */
+#define RANGES_FLAGS	(MT_FLAGS_ALLOC_RANGE | MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN)
+
 void kvm_page_track_add_notifier(struct kvm *kvm,
 				 struct kvm_page_track_notifier_node *n)
 {
@@ -29,7 +35,7 @@ void kvm_page_track_add_notifier(struct kvm *kvm,
 	lockdep_assert_held(&kvm->slots_arch_lock);
 
 	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
-		mt_init_flags(&n->ranges[mode], MT_FLAGS_LOCK_EXTERN);
+		mt_init_flags(&n->ranges[mode], RANGES_FLAGS);
 		mt_set_external_lock(&n->ranges[mode], &kvm->slots_arch_lock);
 	}
 
@@ -42,8 +48,8 @@ void kvm_page_track_add_notifier(struct kvm *kvm,
 		hlist_add_head_rcu(&n->node, list);
 }
 
-void __kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new,
-			    int bytes)
+void __kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
+			    const u8 *new, int bytes)
 {
 	struct kvm_page_track_notifier_node *n;
 	struct kvm *kvm = vcpu->kvm;
@@ -55,7 +61,7 @@ void __kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new,
 				  node, srcu_read_lock_held(&kvm->srcu)) {
 		if (n->track_write)
 			INDIRECT_CALL_1(n->track_write, kvm_mmu_pte_write,
-					vcpu, gpa, new, bytes, n);
+					vcpu, gpa, gva, new, bytes, n);
 	}
 }
 
@@ -77,6 +83,72 @@ void kvm_page_track_flush_slot(struct kvm *kvm, const struct kvm_memory_slot *sl
 }
 
 #ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING
+/* Returns the first error, or whether a tracker wants the instruction retried. */
+static int call_track_access(struct kvm_vcpu *vcpu,
+			     const struct kvm_page_track_access *access)
+{
+	struct kvm_page_track_notifier_node *n;
+	struct kvm *kvm = vcpu->kvm;
+	int action, r, retry = 0;
+
+	hlist_for_each_entry_srcu(n, &kvm->arch.track_notifier_head.track_notifier_list,
+				  node, srcu_read_lock_held(&kvm->srcu)) {
+		if (!n->track_access)
+			continue;
+
+		action = kvm_page_track_get_action(n, gpa_to_gfn(access->gpa),
+						   access->mode);
+		if (action < 0)
+			continue;
+
+		r = n->track_access(vcpu, access, action, n);
+		if (r < 0)
+			return r;
+		retry |= r;
+	}
+
+	return retry;
+}
+
+int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
+{
+	struct kvm_page_track_access access = {
+		.mode = KVM_PAGE_TRACK_WRITE,
+		.gpa = gfn_to_gpa(fault->gfn) | offset_in_page(fault->addr),
+		.gva = fault->addr,
+		/* Otherwise the fault was in a second dimension. */
+		.gva_valid = vcpu->arch.mmu == &vcpu->arch.root_mmu && !tdp_enabled,
+		.page_walk = fault->error_code & PFERR_GUEST_PAGE_MASK,
+	};
+	int r = call_track_access(vcpu, &access);
+
+	return r < 0 ? r : r ? RET_PF_RETRY : RET_PF_WRITE_PROTECTED;
+}
+
+int kvm_page_track_emulation_failed(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa)
+{
+	struct kvm_page_track_access access = {
+		.mode = KVM_PAGE_TRACK_WRITE,
+		.gva = cr2_or_gpa,
+		.gva_valid = vcpu->arch.mmu == &vcpu->arch.root_mmu && !tdp_enabled,
+		.unemulated = true,
+	};
+	struct kvm_mmu *mmu = vcpu->arch.mmu;
+
+	if (mmu->root_role.direct)
+		access.gpa = cr2_or_gpa;
+	else if (mmu == vcpu->arch.walk_mmu)
+		access.gpa = kvm_mmu_gva_to_gpa_write(vcpu, cr2_or_gpa, NULL);
+	else
+		access.gpa = mmu->gva_to_gpa(vcpu, mmu, cr2_or_gpa,
+					     PFERR_USER_MASK | PFERR_WRITE_MASK, NULL);
+
+	if (access.gpa == INVALID_GPA)
+		return 0;
+
+	return call_track_access(vcpu, &access);
+}
+
 int kvm_page_track_register_notifier(struct kvm *kvm,
 				     struct kvm_page_track_notifier_node *n)
 {
@@ -90,7 +162,8 @@ int kvm_page_track_register_notifier(struct kvm *kvm,
 
 	kvm_get_kvm(kvm);
 	kvm_page_track_add_notifier(kvm, n);
-	kvm->arch.track_notifier_head.nr_external++;
+	WRITE_ONCE(kvm->arch.track_notifier_head.nr_external,
+		   kvm->arch.track_notifier_head.nr_external + 1);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_register_notifier);
@@ -104,7 +177,8 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
 	mutex_lock(&kvm->slots_arch_lock);
 
 	hlist_del_init_rcu(&n->node);
-	kvm->arch.track_notifier_head.nr_external--;
+	WRITE_ONCE(kvm->arch.track_notifier_head.nr_external,
+		   kvm->arch.track_notifier_head.nr_external - 1);
 
 	kvm_page_track_remove_all_ranges(kvm, n);
 

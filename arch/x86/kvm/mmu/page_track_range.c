@@ -14,9 +14,6 @@
 #include "mmu.h"
 #include "page_track.h"
 
-/* What the trees of ranges map gfns to. */
-#define TRACKED		xa_mk_value(0)
-
 typedef int (*slot_part_fn)(struct kvm *kvm, struct kvm_memory_slot *slot,
 			    gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode);
 
@@ -92,25 +89,25 @@ static int count_ranges_down(struct kvm *kvm, struct maple_tree *ranges, gfn_t g
 	return any;
 }
 
-/* Let [@first, @last] be one range with its neighbours. */
-static void include_neighbours(struct maple_tree *ranges, unsigned long *first,
-			       unsigned long *last)
+/* Let [@first, @last] be one range with its neighbours that have @entry. */
+static void include_neighbours(struct maple_tree *ranges, void *entry,
+			       unsigned long *first, unsigned long *last)
 {
 	MA_STATE(mas, ranges, *last + 1, *last + 1);
 
-	if (mas_walk(&mas))
+	if (mas_walk(&mas) == entry)
 		*last = mas.last;
 
 	if (!*first)
 		return;
 
 	mas_set(&mas, *first - 1);
-	if (mas_walk(&mas))
+	if (mas_walk(&mas) == entry)
 		*first = mas.index;
 }
 
 static int add_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
-		    gfn_t end, enum kvm_page_track_mode mode)
+		    gfn_t end, enum kvm_page_track_mode mode, void *entry)
 {
 	MA_STATE(mas, ranges, 0, 0);
 	unsigned long first = gfn, last = end - 1;
@@ -125,14 +122,14 @@ static int add_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
 	if (r)
 		return r;
 
-	include_neighbours(ranges, &first, &last);
+	include_neighbours(ranges, entry, &first, &last);
 	mas_set_range(&mas, first, last);
-	r = mas_preallocate(&mas, TRACKED, GFP_KERNEL_ACCOUNT);
+	r = mas_preallocate(&mas, entry, GFP_KERNEL_ACCOUNT);
 	if (r)
 		return r;
 
 	r = count_gaps_up(kvm, ranges, gfn, end, mode);
-	mas_store_prealloc(&mas, TRACKED);
+	mas_store_prealloc(&mas, entry);
 
 	/* SPTEs made from now on lack the access.  Drop those made before. */
 	if (r > 0)
@@ -211,13 +208,12 @@ static bool is_registered(struct kvm *kvm, struct kvm_page_track_notifier_node *
 	return !hlist_unhashed(&n->node);
 }
 
-/* Call add_gfns() or remove_gfns() for a range that another module gave. */
+/* Have the gfns of a range lead to @entry, or to nothing if it is NULL. */
 static int change_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 			gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode,
-			int (*change)(struct kvm *kvm, struct maple_tree *ranges,
-				      gfn_t gfn, gfn_t end,
-				      enum kvm_page_track_mode mode))
+			void *entry)
 {
+	gfn_t end = gfn + nr_pages;
 	int idx, r = -ESRCH;
 
 	if (!is_valid_range(gfn, nr_pages, mode))
@@ -227,7 +223,8 @@ static int change_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 	mutex_lock(&kvm->slots_arch_lock);
 
 	if (is_registered(kvm, n))
-		r = change(kvm, &n->ranges[mode], gfn, gfn + nr_pages, mode);
+		r = entry ? add_gfns(kvm, &n->ranges[mode], gfn, end, mode, entry) :
+			    remove_gfns(kvm, &n->ranges[mode], gfn, end, mode);
 
 	mutex_unlock(&kvm->slots_arch_lock);
 	srcu_read_unlock(&kvm->srcu, idx);
@@ -236,9 +233,10 @@ static int change_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 }
 
 int kvm_page_track_add_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
-			     gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode)
+			     gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode,
+			     u8 action)
 {
-	return change_range(kvm, n, gfn, nr_pages, mode, add_gfns);
+	return change_range(kvm, n, gfn, nr_pages, mode, xa_mk_value(action));
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_add_range);
 
@@ -246,16 +244,17 @@ int kvm_page_track_remove_range(struct kvm *kvm,
 				struct kvm_page_track_notifier_node *n, gfn_t gfn,
 				gfn_t nr_pages, enum kvm_page_track_mode mode)
 {
-	return change_range(kvm, n, gfn, nr_pages, mode, remove_gfns);
+	return change_range(kvm, n, gfn, nr_pages, mode, NULL);
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_remove_range);
 
 int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 			      enum kvm_page_track_mode mode, gfn_t *gfn,
-			      gfn_t *nr_pages)
+			      gfn_t *nr_pages, u8 *action)
 {
 	unsigned long first = *gfn;
 	struct ma_state mas;
+	void *entry;
 
 	if (!is_valid_range(*gfn, 1, mode))
 		return -EINVAL;
@@ -266,14 +265,38 @@ int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_no
 		return -ESRCH;
 
 	mas_init(&mas, &n->ranges[mode], first);
-	if (!mas_find(&mas, ULONG_MAX))
+	entry = mas_find(&mas, ULONG_MAX);
+	if (!entry)
 		return -ENOENT;
 
 	*gfn = max(first, mas.index);
 	*nr_pages = mas.last - *gfn + 1;
+	*action = xa_to_value(entry);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_next_range);
+
+int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
+			      enum kvm_page_track_mode mode)
+{
+	void *entry = gfn <= ULONG_MAX ? mtree_load(&n->ranges[mode], gfn) : NULL;
+
+	return entry ? xa_to_value(entry) : -ENOENT;
+}
+
+int kvm_page_track_drop_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			     gfn_t gfn, enum kvm_page_track_mode mode, u8 action)
+{
+	lockdep_assert_once(srcu_read_lock_held(&kvm->srcu));
+
+	guard(mutex)(&kvm->slots_arch_lock);
+
+	if (!is_registered(kvm, n) ||
+	    kvm_page_track_get_action(n, gfn, mode) != action)
+		return 0;
+
+	return remove_gfns(kvm, &n->ranges[mode], gfn, gfn + 1, mode) ?: 1;
+}
 
 static int apply_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		       gfn_t end, enum kvm_page_track_mode mode)

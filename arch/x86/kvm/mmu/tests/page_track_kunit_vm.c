@@ -289,7 +289,7 @@ int ptk_add_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
 		  gfn_t gfn, gfn_t nr_pages)
 {
 	return kvm_page_track_add_range(ptk_kvm(test), n, gfn, nr_pages,
-					KVM_PAGE_TRACK_WRITE);
+					KVM_PAGE_TRACK_WRITE, 0);
 }
 
 int ptk_remove_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
@@ -299,13 +299,21 @@ int ptk_remove_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
 					   KVM_PAGE_TRACK_WRITE);
 }
 
+int ptk_next_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
+		   gfn_t *gfn, gfn_t *nr_pages)
+{
+	u8 action;
+
+	return kvm_page_track_next_range(ptk_kvm(test), n, KVM_PAGE_TRACK_WRITE, gfn,
+					 nr_pages, &action);
+}
+
 void ptk_expect_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
 		      gfn_t from, gfn_t gfn, gfn_t nr)
 {
 	gfn_t got_nr = 0, got = from;
 
-	KUNIT_EXPECT_EQ(test, kvm_page_track_next_range(ptk_kvm(test), n, KVM_PAGE_TRACK_WRITE,
-							&got, &got_nr), 0);
+	KUNIT_EXPECT_EQ(test, ptk_next_range(test, n, &got, &got_nr), 0);
 	KUNIT_EXPECT_EQ(test, got, gfn);
 	KUNIT_EXPECT_EQ(test, got_nr, nr);
 }
@@ -315,8 +323,7 @@ void ptk_expect_no_range(struct kunit *test, struct kvm_page_track_notifier_node
 {
 	gfn_t nr = 123, gfn = from;
 
-	KUNIT_EXPECT_EQ(test, kvm_page_track_next_range(ptk_kvm(test), n, KVM_PAGE_TRACK_WRITE,
-							&gfn, &nr), -ENOENT);
+	KUNIT_EXPECT_EQ(test, ptk_next_range(test, n, &gfn, &nr), -ENOENT);
 	KUNIT_EXPECT_EQ(test, gfn, from);
 	KUNIT_EXPECT_EQ(test, nr, 123);
 }
@@ -327,7 +334,7 @@ void ptk_tell_write(struct kunit *test, gpa_t gpa, const u8 *new, int bytes)
 	int idx;
 
 	idx = srcu_read_lock(&vm->kvm->srcu);
-	kvm_page_track_write(vm->vcpu, gpa, new, bytes);
+	kvm_page_track_write(vm->vcpu, gpa, gpa, new, bytes);
 	srcu_read_unlock(&vm->kvm->srcu, idx);
 }
 

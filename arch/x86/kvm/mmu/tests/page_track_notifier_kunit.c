@@ -27,8 +27,8 @@ struct tracker {
 	int call;
 };
 
-static void note_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int bytes,
-		       struct kvm_page_track_notifier_node *node)
+static void note_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
+		       int bytes, struct kvm_page_track_notifier_node *node)
 {
 	struct tracker *t = container_of(node, struct tracker, node);
 
@@ -235,8 +235,8 @@ static void missing_callbacks_are_passed_over(struct kunit *test)
 	unregister_tracker(test, mute);
 }
 
-static void add_in_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int bytes,
-			 struct kvm_page_track_notifier_node *node)
+static void add_in_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
+			 int bytes, struct kvm_page_track_notifier_node *node)
 {
 	struct tracker *t = container_of(node, struct tracker, node);
 	gfn_t gfn = gpa_to_gfn(gpa);

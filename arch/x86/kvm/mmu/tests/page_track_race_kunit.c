@@ -26,8 +26,8 @@ struct blocked_write {
 	bool left;
 };
 
-static void block_in_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int bytes,
-			   struct kvm_page_track_notifier_node *node)
+static void block_in_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
+			   int bytes, struct kvm_page_track_notifier_node *node)
 {
 	struct blocked_write *b = container_of(node, struct blocked_write, node);
 
@@ -68,8 +68,8 @@ void unregister_waits_for_callback(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, b->overtaken);
 }
 
-static void add_late(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int bytes,
-		     struct kvm_page_track_notifier_node *node)
+static void add_late(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
+		     int bytes, struct kvm_page_track_notifier_node *node)
 {
 	struct blocked_write *b = container_of(node, struct blocked_write, node);
 	gfn_t gfn = PTK_BASE, nr;
@@ -82,9 +82,7 @@ static void add_late(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int bytes,
 
 	KUNIT_EXPECT_EQ(b->test, ptk_add_range(b->test, node, gfn, 1), -ESRCH);
 	KUNIT_EXPECT_EQ(b->test, ptk_remove_range(b->test, node, gfn, 1), -ESRCH);
-	KUNIT_EXPECT_EQ(b->test, kvm_page_track_next_range(ptk_kvm(b->test), node,
-							   KVM_PAGE_TRACK_WRITE, &gfn, &nr),
-			-ESRCH);
+	KUNIT_EXPECT_EQ(b->test, ptk_next_range(b->test, node, &gfn, &nr), -ESRCH);
 	b->left = true;
 }
 

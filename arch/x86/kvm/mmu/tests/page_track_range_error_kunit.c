@@ -26,11 +26,12 @@ static void bad_ranges_are_refused(struct kunit *test)
 		{ ~(gfn_t)0, 2, mode },
 		{ 1, 1, KVM_PAGE_TRACK_MAX },
 	};
+	u8 action;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		KUNIT_EXPECT_EQ_MSG(test, kvm_page_track_add_range(kvm, n, bad[i].gfn, bad[i].nr,
-								   bad[i].mode),
+								   bad[i].mode, 0),
 				    -EINVAL, "range %d", i);
 		KUNIT_EXPECT_EQ_MSG(test, kvm_page_track_remove_range(kvm, n, bad[i].gfn,
 								      bad[i].nr, bad[i].mode),
@@ -38,9 +39,10 @@ static void bad_ranges_are_refused(struct kunit *test)
 	}
 
 	gfn = max + 1;
-	KUNIT_EXPECT_EQ(test, kvm_page_track_next_range(kvm, n, mode, &gfn, &nr), -EINVAL);
-	KUNIT_EXPECT_EQ(test, kvm_page_track_next_range(kvm, n, KVM_PAGE_TRACK_MAX, &gfn, &nr),
-			-EINVAL);
+	KUNIT_EXPECT_EQ(test, ptk_next_range(test, n, &gfn, &nr), -EINVAL);
+	gfn = 0;
+	KUNIT_EXPECT_EQ(test, kvm_page_track_next_range(kvm, n, KVM_PAGE_TRACK_MAX, &gfn, &nr,
+							&action), -EINVAL);
 	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, 0, max + 1), -ENOENT);
 	ptk_expect_no_range(test, n, 0);
 	KUNIT_EXPECT_EQ(test, kvm->arch.page_track_modes, 0);
@@ -139,8 +141,7 @@ static void calls_without_registration_are_refused(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, n);
 	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, FIRST, COUNT), -ESRCH);
 	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, FIRST, COUNT), -ESRCH);
-	KUNIT_EXPECT_EQ(test, kvm_page_track_next_range(ptk_kvm(test), n, KVM_PAGE_TRACK_WRITE,
-							&gfn, &nr), -ESRCH);
+	KUNIT_EXPECT_EQ(test, ptk_next_range(test, n, &gfn, &nr), -ESRCH);
 }
 
 /* What page tracking does for a slot that is created. */

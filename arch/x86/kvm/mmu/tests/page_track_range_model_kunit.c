@@ -143,8 +143,7 @@ static void compare_ranges(struct kunit *test, struct set *set)
 	DECLARE_BITMAP(gfns, NR_GFNS) = {};
 	gfn_t nr, gfn = BASE;
 
-	while (!kvm_page_track_next_range(ptk_kvm(test), set->tracker, KVM_PAGE_TRACK_WRITE,
-					  &gfn, &nr)) {
+	while (!ptk_next_range(test, set->tracker, &gfn, &nr)) {
 		KUNIT_ASSERT_LE(test, gfn + nr, BASE + NR_GFNS);
 		bitmap_set(gfns, gfn - BASE, nr);
 		gfn += nr;

@@ -71,6 +71,11 @@ enum pt_op {
 	PT_CMPXCHG8B,	/* if *rdi == edx:eax, *rdi = ecx:ebx */
 	PT_CMPXCHG16B,	/* 64-bit mode only */
 	PT_REP_STOS4,	/* ecx times eax from rdi on */
+	PT_REP_MOVS1,	/* ecx bytes from rsi on to rdi on */
+	PT_PUSH,	/* to the stack below rdi: rax, or eax in 32-bit code */
+	PT_FXSAVE,	/* 512 bytes at rdi */
+	PT_XSAVE,	/* as many as edx:eax asks for, at rdi */
+	PT_STORE32_AVX,	/* 32 bytes, zero unless the host sets ymm0 */
 	PT_INVLPG,
 	PT_WRITE_CR3,	/* cr3 = rax */
 	PT_FLUSH_CR4,	/* toggle CR4.PGE twice, ecx is a scratch register */
@@ -85,6 +90,7 @@ struct pt_guest {
 	enum pt_mode mode;
 	uint64_t root;		/* gpa of the root table */
 	uint64_t next;		/* gpa of the first free page of the arena */
+	const char *skip;	/* set by a case that cannot be tested: why */
 };
 
 struct pt_case {
@@ -150,6 +156,11 @@ static inline uint64_t pt_edit_va(uint64_t gpa)
 extern const char pt_ops[];
 extern const char pt_ops_end[];
 
+/* What pt_run() does, in three steps: start @op, run the vCPU, see if @op has ended. */
+void pt_start(struct pt_guest *g, enum pt_op op, const struct kvm_regs *regs);
+bool pt_has_ended(struct pt_guest *g);
+/* Where the code of @op is. */
+uint64_t pt_op_rip(enum pt_op op);
 /* Have the guest do one @op.  False if it faulted, which resets the vCPU. */
 bool pt_run(struct pt_guest *g, enum pt_op op, struct kvm_regs *regs);
 /* Four bytes at @va, or PT_FAULT. */

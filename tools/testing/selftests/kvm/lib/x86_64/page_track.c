@@ -273,12 +273,17 @@ static void run_case(const struct pt_case *c, enum pt_mode mode, int *nr_run)
 
 	pt_guest_init(&g, mode);
 
-	if (!c->needs_stats || pt_has_page_track_stats(g.vm)) {
+	if (c->needs_stats && !pt_has_page_track_stats(g.vm))
+		g.skip = "no page_track_* statistics";
+	else
 		c->fn(&g);
+
+	if (g.skip) {
+		ksft_test_result_skip("%s, %s guest: %s\n", c->name, pt_mode_name(mode),
+				      g.skip);
+	} else {
 		ksft_test_result_pass("%s, %s guest\n", c->name, pt_mode_name(mode));
 		(*nr_run)++;
-	} else {
-		ksft_test_result_skip("%s: no page_track_* statistics\n", c->name);
 	}
 
 	pt_guest_free(&g);

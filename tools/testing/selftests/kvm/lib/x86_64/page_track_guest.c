@@ -101,13 +101,32 @@ void pt_guest_free(struct pt_guest *g)
 	kvm_vm_free(g->vm);
 }
 
+uint64_t pt_op_rip(enum pt_op op)
+{
+	return PT_OP_GPA + op * PT_OP_SIZE;
+}
+
+void pt_start(struct pt_guest *g, enum pt_op op, const struct kvm_regs *regs)
+{
+	struct kvm_regs start = *regs;
+
+	start.rip = pt_op_rip(op);
+	start.rflags = X86_EFLAGS_FIXED;
+	vcpu_regs_set(g->vcpu, &start);
+}
+
+bool pt_has_ended(struct pt_guest *g)
+{
+	struct kvm_run *run = g->vcpu->run;
+
+	return run->exit_reason == KVM_EXIT_IO && run->io.port == PT_PORT;
+}
+
 bool pt_run(struct pt_guest *g, enum pt_op op, struct kvm_regs *regs)
 {
 	struct kvm_run *run = g->vcpu->run;
 
-	regs->rip = PT_OP_GPA + op * PT_OP_SIZE;
-	regs->rflags = X86_EFLAGS_FIXED;
-	vcpu_regs_set(g->vcpu, regs);
+	pt_start(g, op, regs);
 	vcpu_run(g->vcpu);
 
 	if (run->exit_reason == KVM_EXIT_SHUTDOWN) {
@@ -115,8 +134,7 @@ bool pt_run(struct pt_guest *g, enum pt_op op, struct kvm_regs *regs)
 		return false;
 	}
 
-	TEST_ASSERT(run->exit_reason == KVM_EXIT_IO && run->io.port == PT_PORT,
-		    "Operation %d at 0x%llx: exit reason %u (%s)", op, regs->rdi,
+	TEST_ASSERT(pt_has_ended(g), "Operation %d at 0x%llx: exit reason %u (%s)", op, regs->rdi,
 		    run->exit_reason, exit_reason_str(run->exit_reason));
 	vcpu_regs_get(g->vcpu, regs);
 	return true;

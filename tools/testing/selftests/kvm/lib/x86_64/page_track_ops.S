@@ -47,6 +47,13 @@ pt_ops:
 	pt_op lock cmpxchg8b (%rdi)
 	pt_op lock cmpxchg16b (%rdi)
 	pt_op rep stosl
+	pt_op rep movsb
+	mov %edi, %esp
+	push %rax
+	pt_end
+	pt_op fxsave (%rdi)
+	pt_op xsave (%rdi)
+	pt_op vmovups %ymm0, (%rdi)
 	pt_op invlpg (%rdi)
 	pt_op mov %rax, %cr3
 	mov %cr4, %rcx

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page tracking, layer 3: trackers of userspace.
+ *
+ * A file descriptor is a tracker of layer 2 with a ring of events.  It may be
+ * passed to another process, outlives the one that created it, and holds a
+ * reference on its VM.  Closing it removes all that it tracks.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/anon_inodes.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kvm_host.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "kvm_cache_regs.h"
+#include "mmu.h"
+#include "page_track.h"
+#include "page_track_fd.h"
+#include "page_track_ring.h"
+
+static_assert((int)KVM_PAGE_TRACK_WRITE == KVM_PAGE_TRACK_MODE_WRITE);
+
+struct page_tracker {
+	struct kvm_page_track_notifier_node node;
+	struct page_track_ring ring;
+	struct kvm *kvm;
+	u64 user_data;
+};
+
+static struct page_tracker *to_tracker(struct kvm_page_track_notifier_node *n)
+{
+	return container_of(n, struct page_tracker, node);
+}
+
+/* Events */
+
+static void push_event(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
+		       struct kvm_page_track_event *event)
+{
+	event->vcpu_id = vcpu->vcpu_id;
+	event->as_id = kvm_arch_vcpu_memslots_id(vcpu);
+	event->rip = kvm_rip_read(vcpu);
+	event->cr3 = kvm_read_cr3(vcpu);
+	if (is_guest_mode(vcpu))
+		event->flags |= KVM_PAGE_TRACK_EVENT_NESTED;
+
+	page_track_ring_push(&tracker->ring, event);
+
+	/* Whether that was the last room decides what the vCPU does next. */
+	if (!page_track_ring_has_room(&tracker->ring))
+		kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
+}
+
+static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
+			  int bytes, struct kvm_page_track_notifier_node *node)
+{
+	struct kvm_page_track_event event = {
+		.gpa = gpa,
+		.gva = gva,
+		.len = bytes,
+		.mode = KVM_PAGE_TRACK_MODE_WRITE,
+		.phase = KVM_PAGE_TRACK_PHASE_AFTER,
+		.flags = KVM_PAGE_TRACK_EVENT_GVA,
+	};
+	int r, action;
+
+	action = kvm_page_track_get_action(node, gpa_to_gfn(gpa), KVM_PAGE_TRACK_WRITE);
+	if (action < 0)
+		return;
+
+	if (action == KVM_PAGE_TRACK_ACTION_ONCE) {
+		r = kvm_page_track_drop_page(vcpu->kvm, node, gpa_to_gfn(gpa),
+					     KVM_PAGE_TRACK_WRITE, action);
+		if (!r)
+			return;
+		if (r > 0)
+			event.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
+	}
+
+	if (bytes > sizeof(event.data))
+		event.flags |= KVM_PAGE_TRACK_EVENT_TRUNCATED;
+	memcpy(event.data, new, min_t(size_t, bytes, sizeof(event.data)));
+
+	push_event(vcpu, to_tracker(node), &event);
+}
+
+static int tracker_access(struct kvm_vcpu *vcpu,
+			  const struct kvm_page_track_access *access, u8 action,
+			  struct kvm_page_track_notifier_node *node)
+{
+	struct kvm_page_track_event event = {
+		.gpa = access->gpa,
+		.mode = KVM_PAGE_TRACK_MODE_WRITE,
+		.phase = KVM_PAGE_TRACK_PHASE_BEFORE,
+		.flags = KVM_PAGE_TRACK_EVENT_DROPPED,
+	};
+	struct page_tracker *tracker = to_tracker(node);
+	int r;
+
+	if (!page_track_ring_has_room(&tracker->ring)) {
+		kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
+		return 1;
+	}
+
+	if (action == KVM_PAGE_TRACK_ACTION_NOTIFY && !access->unemulated)
+		return 0;
+
+	r = kvm_page_track_drop_page(vcpu->kvm, node, gpa_to_gfn(access->gpa),
+				     access->mode, action);
+	if (r < 0)
+		return r;
+
+	/* Otherwise another vCPU was faster. */
+	if (r) {
+		if (access->gva_valid) {
+			event.gva = access->gva;
+			event.flags |= KVM_PAGE_TRACK_EVENT_GVA;
+		}
+		if (access->page_walk)
+			event.flags |= KVM_PAGE_TRACK_EVENT_PAGE_WALK;
+		if (access->unemulated)
+			event.flags |= KVM_PAGE_TRACK_EVENT_UNEMULATED;
+		push_event(vcpu, tracker, &event);
+	}
+
+	return 1;
+}
+
+bool kvm_page_track_must_exit(struct kvm_vcpu *vcpu)
+{
+	struct kvm_page_track_notifier_node *n;
+	struct kvm *kvm = vcpu->kvm;
+	struct page_tracker *tracker;
+
+	hlist_for_each_entry_srcu(n, &kvm->arch.track_notifier_head.track_notifier_list,
+				  node, srcu_read_lock_held(&kvm->srcu)) {
+		if (n->track_access != tracker_access)
+			continue;
+
+		tracker = to_tracker(n);
+		if (page_track_ring_has_room(&tracker->ring))
+			continue;
+
+		kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
+		vcpu->run->exit_reason = KVM_EXIT_PAGE_TRACK;
+		vcpu->run->page_track.reason = KVM_PAGE_TRACK_REASON_RING_FULL;
+		vcpu->run->page_track.flags = 0;
+		vcpu->run->page_track.user_data = tracker->user_data;
+		return true;
+	}
+
+	return false;
+}
+
+/* The file descriptor */
+
+static int get_range(struct kvm_page_track_range *range, const void __user *argp)
+{
+	if (copy_from_user(range, argp, sizeof(*range)))
+		return -EFAULT;
+
+	if (range->reserved || range->mode != KVM_PAGE_TRACK_MODE_WRITE ||
+	    range->action > KVM_PAGE_TRACK_ACTION_ONCE ||
+	    !PAGE_ALIGNED(range->gpa) || !PAGE_ALIGNED(range->size))
+		return -EINVAL;
+
+	return 0;
+}
+
+static int next_range(struct page_tracker *tracker, struct kvm_page_track_range *range)
+{
+	gfn_t gfn = gpa_to_gfn(range->gpa), nr_pages;
+	u8 action;
+	int r;
+
+	if (range->size || range->action)
+		return -EINVAL;
+
+	r = kvm_page_track_next_range(tracker->kvm, &tracker->node, range->mode,
+				      &gfn, &nr_pages, &action);
+	if (r)
+		return r;
+
+	range->gpa = gfn_to_gpa(gfn);
+	range->size = gfn_to_gpa(nr_pages);
+	range->action = action;
+	return 0;
+}
+
+static long tracker_ioctl(struct file *file, unsigned int ioctl, unsigned long arg)
+{
+	struct page_tracker *tracker = file->private_data;
+	void __user *argp = (void __user *)arg;
+	struct kvm_page_track_range range;
+	int r;
+
+	if (ioctl != KVM_PAGE_TRACK_ADD_RANGE && ioctl != KVM_PAGE_TRACK_REMOVE_RANGE &&
+	    ioctl != KVM_PAGE_TRACK_NEXT_RANGE)
+		return -ENOTTY;
+
+	if (tracker->kvm->vm_dead)
+		return -EIO;
+
+	r = get_range(&range, argp);
+	if (r)
+		return r;
+
+	switch (ioctl) {
+	case KVM_PAGE_TRACK_ADD_RANGE:
+		return kvm_page_track_add_range(tracker->kvm, &tracker->node,
+						gpa_to_gfn(range.gpa),
+						gpa_to_gfn(range.size), range.mode,
+						range.action);
+	case KVM_PAGE_TRACK_REMOVE_RANGE:
+		if (range.action)
+			return -EINVAL;
+		return kvm_page_track_remove_range(tracker->kvm, &tracker->node,
+						   gpa_to_gfn(range.gpa),
+						   gpa_to_gfn(range.size), range.mode);
+	default:
+		r = next_range(tracker, &range);
+		if (!r && copy_to_user(argp, &range, sizeof(range)))
+			r = -EFAULT;
+		return r;
+	}
+}
+
+static __poll_t tracker_poll(struct file *file, poll_table *wait)
+{
+	struct page_tracker *tracker = file->private_data;
+
+	poll_wait(file, &tracker->ring.wait, wait);
+	return page_track_ring_has_events(&tracker->ring) ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
+static int tracker_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct page_tracker *tracker = file->private_data;
+
+	return page_track_ring_mmap(&tracker->ring, vma);
+}
+
+static void free_tracker(struct page_tracker *tracker)
+{
+	page_track_ring_destroy(&tracker->ring);
+	kfree(tracker);
+}
+
+static int tracker_release(struct inode *inode, struct file *file)
+{
+	struct page_tracker *tracker = file->private_data;
+
+	kvm_page_track_unregister_notifier(tracker->kvm, &tracker->node);
+	free_tracker(tracker);
+	return 0;
+}
+
+static const struct file_operations tracker_fops = {
+	.owner		= THIS_MODULE,
+	.release	= tracker_release,
+	.unlocked_ioctl	= tracker_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.poll		= tracker_poll,
+	.mmap		= tracker_mmap,
+	.llseek		= noop_llseek,
+};
+
+static struct page_tracker *alloc_tracker(struct kvm *kvm,
+					  const struct kvm_create_page_tracker *create)
+{
+	struct page_tracker *tracker = kzalloc(sizeof(*tracker), GFP_KERNEL_ACCOUNT);
+
+	if (!tracker)
+		return NULL;
+
+	if (page_track_ring_init(&tracker->ring, create->nr_events,
+				 create->flags & KVM_PAGE_TRACKER_LOSSY)) {
+		kfree(tracker);
+		return NULL;
+	}
+
+	tracker->kvm = kvm;
+	tracker->user_data = create->user_data;
+	tracker->node.track_access = tracker_access;
+	tracker->node.track_write = tracker_write;
+	return tracker;
+}
+
+int kvm_vm_ioctl_create_page_tracker(struct kvm *kvm, const void __user *argp)
+{
+	struct kvm_create_page_tracker create;
+	struct page_tracker *tracker;
+	int fd;
+
+	if (copy_from_user(&create, argp, sizeof(create)))
+		return -EFAULT;
+
+	if (create.flags & ~KVM_PAGE_TRACKER_LOSSY ||
+	    create.reserved[0] || create.reserved[1] ||
+	    !is_power_of_2(create.nr_events) ||
+	    create.nr_events < KVM_PAGE_TRACK_MIN_EVENTS ||
+	    create.nr_events > KVM_PAGE_TRACK_MAX_EVENTS)
+		return -EINVAL;
+
+	if (!kvm_page_track_capability(kvm))
+		return -EOPNOTSUPP;
+
+	tracker = alloc_tracker(kvm, &create);
+	if (!tracker)
+		return -ENOMEM;
+
+	fd = kvm_page_track_register_notifier(kvm, &tracker->node);
+	if (fd)
+		goto out_free;
+
+	fd = anon_inode_getfd("kvm-page-tracker", &tracker_fops, tracker,
+			      O_RDWR | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+
+	kvm_page_track_unregister_notifier(kvm, &tracker->node);
+out_free:
+	free_tracker(tracker);
+	return fd;
+}
+
+int kvm_page_track_capability(struct kvm *kvm)
+{
+	/* KVM can emulate nothing in memory that it cannot read. */
+	if (kvm && kvm->arch.vm_type != KVM_X86_DEFAULT_VM)
+		return 0;
+
+	return KVM_PAGE_TRACK_CAP_MODE(KVM_PAGE_TRACK_MODE_WRITE) |
+	       KVM_PAGE_TRACK_CAP_ACTION(KVM_PAGE_TRACK_ACTION_NOTIFY) |
+	       KVM_PAGE_TRACK_CAP_ACTION(KVM_PAGE_TRACK_ACTION_ONCE);
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Page tracking, layer 3: the ring of events of a tracker. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/build_bug.h>
+#include <linux/mm.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "page_track_ring.h"
+
+struct backlog_entry {
+	struct list_head link;
+	struct kvm_page_track_event event;
+};
+
+static size_t shared_size(u32 nr_events)
+{
+	return PAGE_SIZE + nr_events * sizeof(struct kvm_page_track_event);
+}
+
+int page_track_ring_init(struct page_track_ring *ring, u32 nr_events, bool lossy)
+{
+	static_assert(sizeof(struct kvm_page_track_event) == 64);
+	static_assert(sizeof(struct kvm_page_track_ring) <= PAGE_SIZE);
+	static_assert(KVM_PAGE_TRACK_MIN_EVENTS *
+		      sizeof(struct kvm_page_track_event) == PAGE_SIZE);
+
+	ring->shared = __vmalloc(shared_size(nr_events), GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!ring->shared)
+		return -ENOMEM;
+
+	spin_lock_init(&ring->lock);
+	INIT_LIST_HEAD(&ring->backlog);
+	init_waitqueue_head(&ring->wait);
+	ring->events = (void *)ring->shared + PAGE_SIZE;
+	ring->nr_events = nr_events;
+	ring->lossy = lossy;
+	ring->shared->nr_events = nr_events;
+
+	return 0;
+}
+
+void page_track_ring_destroy(struct page_track_ring *ring)
+{
+	struct backlog_entry *entry, *next;
+
+	list_for_each_entry_safe(entry, next, &ring->backlog, link)
+		kfree(entry);
+	vfree(ring->shared);
+}
+
+static bool is_full(struct page_track_ring *ring)
+{
+	/*
+	 * Userspace has read what it lets KVM overwrite: pairs with its release.
+	 * A tail that cannot be makes the ring full.
+	 */
+	return ring->head - smp_load_acquire(&ring->shared->tail) >= ring->nr_events;
+}
+
+static bool store_event(struct page_track_ring *ring,
+			const struct kvm_page_track_event *event)
+{
+	if (is_full(ring))
+		return false;
+
+	ring->events[ring->head & (ring->nr_events - 1)] = *event;
+	ring->head++;
+
+	/* Pairs with userspace's acquire: it sees the event with the head. */
+	smp_store_release(&ring->shared->head, ring->head);
+	return true;
+}
+
+static bool store_backlog(struct page_track_ring *ring)
+{
+	struct backlog_entry *entry, *next;
+
+	lockdep_assert_held(&ring->lock);
+
+	list_for_each_entry_safe(entry, next, &ring->backlog, link) {
+		if (!store_event(ring, &entry->event))
+			return false;
+
+		list_del(&entry->link);
+		kfree(entry);
+	}
+
+	return true;
+}
+
+/* Returns whether @event has found its place, in @entry if it has to. */
+static bool place_event(struct page_track_ring *ring,
+			struct kvm_page_track_event *event,
+			struct backlog_entry *entry)
+{
+	guard(spinlock)(&ring->lock);
+
+	event->seq = ring->seq;
+
+	if (!store_backlog(ring) || !store_event(ring, event)) {
+		if (ring->lossy) {
+			ring->dropped++;
+			WRITE_ONCE(ring->shared->dropped, ring->dropped);
+		} else if (entry) {
+			entry->event = *event;
+			list_add_tail(&entry->link, &ring->backlog);
+		} else {
+			return false;
+		}
+	} else {
+		kfree(entry);
+	}
+
+	ring->seq++;
+	return true;
+}
+
+void page_track_ring_push(struct page_track_ring *ring,
+			  struct kvm_page_track_event *event)
+{
+	/*
+	 * The vCPU leaves KVM_RUN before its next access, so that an instruction
+	 * or so makes a backlog.  What the guest has written cannot be undone.
+	 */
+	if (!place_event(ring, event, NULL))
+		place_event(ring, event, kmalloc(sizeof(struct backlog_entry),
+						 GFP_KERNEL_ACCOUNT | __GFP_NOFAIL));
+
+	if (wq_has_sleeper(&ring->wait))
+		wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
+}
+
+bool page_track_ring_has_room(struct page_track_ring *ring)
+{
+	if (ring->lossy)
+		return true;
+
+	guard(spinlock)(&ring->lock);
+
+	return store_backlog(ring) && !is_full(ring);
+}
+
+bool page_track_ring_has_events(struct page_track_ring *ring)
+{
+	guard(spinlock)(&ring->lock);
+
+	store_backlog(ring);
+	return ring->head != READ_ONCE(ring->shared->tail);
+}
+
+static vm_fault_t ring_fault(struct vm_fault *vmf)
+{
+	struct page_track_ring *ring = vmf->vma->vm_private_data;
+
+	/* The mapping is of the ring's size, see page_track_ring_mmap(). */
+	vmf->page = vmalloc_to_page((void *)ring->shared + (vmf->pgoff << PAGE_SHIFT));
+	get_page(vmf->page);
+	return 0;
+}
+
+static const struct vm_operations_struct ring_vm_ops = {
+	.fault = ring_fault,
+};
+
+int page_track_ring_mmap(struct page_track_ring *ring, struct vm_area_struct *vma)
+{
+	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff ||
+	    vma->vm_end - vma->vm_start != shared_size(ring->nr_events))
+		return -EINVAL;
+
+	/* Must stay of this size. */
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_private_data = ring;
+	vma->vm_ops = &ring_vm_ops;
+	return 0;
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The calls of a tracker of userspace: each bad one has its error and changes
+ * nothing, each good one does what it says.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "page_tracker.h"
+
+#define VA	0x40000000ul
+#define GPA	pt_data(0)
+
+static int create_errno(struct pt_guest *g, const struct kvm_create_page_tracker *create)
+{
+	int fd = __vm_ioctl(g->vm, KVM_CREATE_PAGE_TRACKER, create);
+
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+static void test_create(struct pt_guest *g)
+{
+	static const struct {
+		struct kvm_create_page_tracker create;
+		int want;
+	} calls[] = {
+		{ { .nr_events = 64 }, 0 },
+		{ { .nr_events = 1 << 20 }, 0 },
+		{ { .nr_events = 64, .flags = KVM_PAGE_TRACKER_LOSSY }, 0 },
+		{ { .nr_events = 0 }, EINVAL },
+		{ { .nr_events = 32 }, EINVAL },
+		{ { .nr_events = 65 }, EINVAL },
+		{ { .nr_events = 1 << 21 }, EINVAL },
+		{ { .nr_events = 64, .flags = 2 }, EINVAL },
+		{ { .nr_events = 64, .flags = 1u << 31 }, EINVAL },
+		{ { .nr_events = 64, .reserved = { 1 } }, EINVAL },
+		{ { .nr_events = 64, .reserved = { 0, 1 } }, EINVAL },
+	};
+	int i, want, value = vm_check_cap(g->vm, KVM_CAP_X86_PAGE_TRACK);
+
+	TEST_ASSERT_EQ(value, kvm_check_cap(KVM_CAP_X86_PAGE_TRACK));
+	want = KVM_PAGE_TRACK_CAP_MODE(KVM_PAGE_TRACK_MODE_WRITE) |
+	       KVM_PAGE_TRACK_CAP_ACTION(TRACKER_NOTIFY) |
+	       KVM_PAGE_TRACK_CAP_ACTION(TRACKER_ONCE);
+	TEST_ASSERT_EQ(value, want);
+
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		TEST_ASSERT(create_errno(g, &calls[i].create) == calls[i].want,
+			    "Creation %d: errno %d", i, errno);
+	TEST_ASSERT_EQ(create_errno(g, (void *)8), EFAULT);
+}
+
+static int range_errno(struct tracker *t, unsigned long nr,
+		       const struct kvm_page_track_range *range)
+{
+	struct kvm_page_track_range copy = *range;
+
+	return ioctl(t->fd, nr, &copy) ? errno : 0;
+}
+
+static void test_bad_ranges(struct pt_guest *g)
+{
+	static const struct kvm_page_track_range bad[] = {
+		{ .gpa = 0, .size = 0 },
+		{ .gpa = 1, .size = PAGE_SIZE },
+		{ .gpa = 0, .size = PAGE_SIZE + 1 },
+		{ .gpa = 0, .size = PAGE_SIZE, .mode = 1 },
+		{ .gpa = 0, .size = PAGE_SIZE, .mode = ~0u },
+		{ .gpa = 0, .size = PAGE_SIZE, .action = 2 },
+		{ .gpa = 0, .size = PAGE_SIZE, .action = ~0u },
+		{ .gpa = 0, .size = PAGE_SIZE, .reserved = 1 },
+		{ .gpa = 1ul << 52, .size = PAGE_SIZE },
+		{ .gpa = PAGE_SIZE, .size = 1ul << 52 },
+		{ .gpa = -PAGE_SIZE, .size = PAGE_SIZE },
+		{ .gpa = -PAGE_SIZE, .size = 2 * PAGE_SIZE },
+		{ .gpa = PAGE_SIZE, .size = -PAGE_SIZE },
+	};
+	struct kvm_page_track_range range = { .size = PAGE_SIZE, .action = TRACKER_ONCE };
+	uint64_t pages = pt_stat(g, "page_track_pages");
+	uint64_t bytes = pt_stat(g, "page_track_bytes");
+	struct tracker t;
+	int i;
+
+	tracker_create(g->vm, &t, 64, 0, 0);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		TEST_ASSERT(range_errno(&t, KVM_PAGE_TRACK_ADD_RANGE, &bad[i]) == EINVAL,
+			    "Adding range %d: errno %d", i, errno);
+		TEST_ASSERT(range_errno(&t, KVM_PAGE_TRACK_REMOVE_RANGE, &bad[i]) == EINVAL,
+			    "Removing range %d: errno %d", i, errno);
+	}
+
+	TEST_ASSERT_EQ(range_errno(&t, KVM_PAGE_TRACK_REMOVE_RANGE, &range), EINVAL);
+	TEST_ASSERT_EQ(range_errno(&t, KVM_PAGE_TRACK_NEXT_RANGE, &range), EINVAL);
+	TEST_ASSERT_EQ(tracker_ioctl(&t, KVM_PAGE_TRACK_REMOVE_RANGE, 0, PAGE_SIZE, 0), ENOENT);
+	TEST_ASSERT_EQ(tracker_ioctl(&t, KVM_PAGE_TRACK_NEXT_RANGE, 0, 0, 0), ENOENT);
+	TEST_ASSERT_EQ(tracker_ioctl(&t, KVM_PAGE_TRACK_NEXT_RANGE, 1, 0, 0), EINVAL);
+	TEST_ASSERT_EQ(tracker_ioctl(&t, KVM_PAGE_TRACK_NEXT_RANGE, 1ul << 52, 0, 0), EINVAL);
+	TEST_ASSERT_EQ(tracker_ioctl(&t, KVM_GET_API_VERSION, 0, PAGE_SIZE, 0), ENOTTY);
+	TEST_ASSERT_EQ(tracker_ioctl(&t, KVM_CREATE_PAGE_TRACKER, 0, PAGE_SIZE, 0), ENOTTY);
+	TEST_ASSERT(ioctl(t.fd, KVM_PAGE_TRACK_ADD_RANGE, (void *)8) < 0 && errno == EFAULT,
+		    "a bad pointer: errno %d", errno);
+
+	TEST_ASSERT_EQ(pt_stat(g, "page_track_pages"), pages);
+	TEST_ASSERT_EQ(pt_stat(g, "page_track_bytes"), bytes);
+	tracker_close(&t);
+}
+
+static void assert_next(struct tracker *t, uint64_t from, uint64_t gpa, uint64_t size,
+			uint32_t action)
+{
+	struct kvm_page_track_range range;
+
+	TEST_ASSERT_EQ(tracker_next(t, from, &range), 0);
+	TEST_ASSERT(range.gpa == gpa && range.size == size && range.action == action &&
+		    range.mode == KVM_PAGE_TRACK_MODE_WRITE && !range.reserved,
+		    "From 0x%lx: 0x%llx, 0x%llx, action %u", from, range.gpa, range.size,
+		    range.action);
+}
+
+static void test_ranges(struct pt_guest *g)
+{
+	const uint64_t far = 1ul << 38;
+	struct kvm_page_track_range range;
+	struct tracker t;
+	int i;
+
+	tracker_create(g->vm, &t, 64, 0, 0);
+
+	/* Where no slot is, too, and twice. */
+	tracker_add(&t, far, 16 * PAGE_SIZE, TRACKER_NOTIFY);
+	tracker_add(&t, far, 16 * PAGE_SIZE, TRACKER_NOTIFY);
+	tracker_add(&t, far + 4 * PAGE_SIZE, PAGE_SIZE, TRACKER_ONCE);
+	assert_next(&t, 0, far, 4 * PAGE_SIZE, TRACKER_NOTIFY);
+	assert_next(&t, far + PAGE_SIZE, far + PAGE_SIZE, 3 * PAGE_SIZE, TRACKER_NOTIFY);
+	assert_next(&t, far + 4 * PAGE_SIZE, far + 4 * PAGE_SIZE, PAGE_SIZE, TRACKER_ONCE);
+	assert_next(&t, far + 5 * PAGE_SIZE, far + 5 * PAGE_SIZE, 11 * PAGE_SIZE,
+		    TRACKER_NOTIFY);
+	tracker_remove(&t, 0, far + 15 * PAGE_SIZE);
+	assert_next(&t, 0, far + 15 * PAGE_SIZE, PAGE_SIZE, TRACKER_NOTIFY);
+	tracker_remove(&t, far, 16 * PAGE_SIZE);
+
+	/* Thousands of them. */
+	for (i = 0; i < 4000; i++)
+		tracker_add(&t, 2 * i * PAGE_SIZE, PAGE_SIZE, i & 1);
+	for (i = 0, range.gpa = 0, range.size = 0; i < 4000; i++)
+		assert_next(&t, 2 * i * PAGE_SIZE, 2 * i * PAGE_SIZE, PAGE_SIZE, i & 1);
+	TEST_ASSERT_EQ(tracker_next(&t, 8000 * PAGE_SIZE, &range), ENOENT);
+	tracker_remove(&t, 0, 8000 * PAGE_SIZE);
+	TEST_ASSERT_EQ(tracker_next(&t, 0, &range), ENOENT);
+	tracker_close(&t);
+}
+
+static void send_fd(int sock, int fd)
+{
+	char control[CMSG_SPACE(sizeof(fd))] = {}, byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	TEST_ASSERT(sendmsg(sock, &msg, 0) == 1, "sendmsg() failed, errno %d", errno);
+}
+
+static int receive_fd(int sock)
+{
+	char control[CMSG_SPACE(sizeof(int))], byte;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	int fd;
+
+	if (recvmsg(sock, &msg, 0) != 1 || !CMSG_FIRSTHDR(&msg))
+		return -1;
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
+}
+
+/* Another process: adds a range itself, waits for an event of it, and dies. */
+static void consume(int sock)
+{
+	struct pollfd pfd = { .events = POLLIN };
+	struct kvm_page_track_event event;
+	struct tracker t;
+
+	pfd.fd = receive_fd(sock);
+	tracker_map(&t, pfd.fd, 64);
+	tracker_add(&t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
+	if (write(sock, "a", 1) != 1 || poll(&pfd, 1, -1) != 1 ||
+	    !tracker_pop(&t, &event) || event.gpa != GPA + 4 || event.data[0] != 77 ||
+	    write(sock, "b", 1) != 1)
+		_exit(1);
+
+	/* Killed, with the file descriptor and the mapping. */
+	pause();
+}
+
+static void test_other_process(struct pt_guest *g)
+{
+	struct tracker t;
+	int socks[2], status;
+	uint64_t emulated, pages = pt_stat(g, "page_track_pages");
+	char byte;
+	pid_t pid;
+
+	pt_map(g, VA, GPA);
+	TEST_ASSERT(!socketpair(AF_UNIX, SOCK_STREAM, 0, socks), "no sockets");
+	pid = fork();
+	if (!pid) {
+		consume(socks[1]);
+		_exit(1);
+	}
+
+	tracker_create(g->vm, &t, 64, 0, 0);
+	send_fd(socks[0], t.fd);
+	tracker_close(&t);
+
+	TEST_ASSERT(read(socks[0], &byte, 1) == 1 && byte == 'a', "no range of the other");
+	pt_store(g, VA + 4, 77, 4);
+	TEST_ASSERT(read(socks[0], &byte, 1) == 1 && byte == 'b', "no event for the other");
+
+	kill(pid, SIGKILL);
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status),
+		    "the other process ended, status 0x%x", status);
+	emulated = pt_vcpu_stat(g, "pf_emulate");
+	pt_store(g, VA + 4, 78, 4);
+	TEST_ASSERT_EQ(pt_vcpu_stat(g, "pf_emulate"), emulated);
+	TEST_ASSERT_EQ(pt_stat(g, "page_track_pages"),
+		       pages + (pt_shadowed() ? pt_count_upper(g) : 0));
+	close(socks[0]);
+	close(socks[1]);
+}
+
+/* The tracker keeps the VM, which goes with it. */
+static void test_vm_closed(struct pt_guest *g)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+	struct tracker t;
+
+	tracker_create(vm, &t, 64, 0, 0);
+	kvm_vm_free(vm);
+	tracker_add(&t, 0, PAGE_SIZE, TRACKER_ONCE);
+	assert_next(&t, 0, 0, PAGE_SIZE, TRACKER_ONCE);
+	tracker_close(&t);
+}
+
+static void test_private_memory(struct pt_guest *g)
+{
+	struct kvm_create_page_tracker create = { .nr_events = 64 };
+	struct kvm_vm *vm;
+
+	if (!(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM))) {
+		g->skip = "KVM has no VMs with private memory";
+		return;
+	}
+
+	vm = vm_create_barebones_type(KVM_X86_SW_PROTECTED_VM);
+	TEST_ASSERT_EQ(vm_check_cap(vm, KVM_CAP_X86_PAGE_TRACK), 0);
+	TEST_ASSERT(__vm_ioctl(vm, KVM_CREATE_PAGE_TRACKER, &create) < 0 &&
+		    errno == EOPNOTSUPP, "errno %d", errno);
+	kvm_vm_free(vm);
+}
+
+int main(void)
+{
+	static const struct pt_case cases[] = {
+		{ "creation checks what it is given", test_create, PT_4LEVEL_BIT },
+		{ "bad ranges change nothing", test_bad_ranges, PT_4LEVEL_BIT },
+		{ "ranges are added, removed and listed", test_ranges, PT_4LEVEL_BIT },
+		{ "another process has the tracker, and dies", test_other_process, PT_4LEVEL_BIT },
+		{ "the tracker outlives the VM's file descriptor", test_vm_closed, PT_4LEVEL_BIT },
+		{ "private memory is not supported", test_private_memory, PT_4LEVEL_BIT },
+	};
+
+	tracker_require();
+	pt_run_cases(cases, ARRAY_SIZE(cases));
+}

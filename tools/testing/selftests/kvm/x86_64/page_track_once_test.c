@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A tracker of userspace with the action "once": the first write to a page leads to
+ * one event, and it and all that follow are the CPU's own.
+ */
+#include <pthread.h>
+#include <string.h>
+
+#include "page_tracker.h"
+
+#define VA		0x40000000ul
+#define GPA		pt_data(0)
+#define NR_PAGES	8
+#define NR_VCPUS	4
+#define NR_RACES	20
+
+static void init_pages(struct pt_guest *g, struct tracker *t)
+{
+	int i;
+
+	for (i = 0; i < NR_PAGES; i++)
+		pt_map(g, VA + i * PAGE_SIZE, GPA + i * PAGE_SIZE);
+	tracker_create(g->vm, t, 1024, 0, 0);
+}
+
+/* The event of the vCPU's first write to @page, before it happens. */
+static struct kvm_page_track_event once_event(struct pt_guest *g, int page, int offset)
+{
+	struct kvm_page_track_event event =
+		tracker_write_event(g, VA + page * PAGE_SIZE + offset,
+				    GPA + page * PAGE_SIZE + offset, NULL, 0);
+
+	event.phase = KVM_PAGE_TRACK_PHASE_BEFORE;
+	event.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
+
+	/* In two dimensions, the CPU tells KVM no linear address. */
+	if (!pt_shadowed()) {
+		event.gva = 0;
+		event.flags &= ~KVM_PAGE_TRACK_EVENT_GVA;
+	}
+	return event;
+}
+
+static void assert_ranges(struct tracker *t, int page, int nr)
+{
+	struct kvm_page_track_range range;
+
+	TEST_ASSERT_EQ(tracker_next(t, GPA + page * PAGE_SIZE, &range), 0);
+	TEST_ASSERT_EQ(range.gpa, GPA + page * PAGE_SIZE);
+	TEST_ASSERT_EQ(range.size, nr * PAGE_SIZE);
+	TEST_ASSERT_EQ(range.action, TRACKER_ONCE);
+}
+
+static void test_once(struct pt_guest *g)
+{
+	struct kvm_page_track_event want;
+	struct kvm_page_track_range range;
+	struct tracker t;
+	uint64_t emulated;
+	int i, round;
+
+	init_pages(g, &t);
+	pt_store(g, VA, 1, 4);
+	emulated = pt_vcpu_stat(g, "pf_emulate");
+
+	for (round = 0; round < 3; round++) {
+		/* All at once, again. */
+		tracker_add(&t, GPA, NR_PAGES * PAGE_SIZE, TRACKER_ONCE);
+		for (i = 0; i < NR_PAGES; i++) {
+			assert_ranges(&t, i, NR_PAGES - i);
+			pt_store(g, VA + i * PAGE_SIZE + 8 * i, i, 8);
+			want = once_event(g, i, 8 * i);
+			want.rip = g->mode == PT_4LEVEL ? pt_op_rip(PT_STORE8) :
+							  pt_op_rip(PT_CMPXCHG8B);
+			TRACKER_ASSERT_EVENT(&t, &want);
+			pt_store(g, VA + i * PAGE_SIZE, 0x77, 1);
+			PT_ASSERT_LOAD(g, VA + i * PAGE_SIZE, i ? 0x77 | (i * 0x1000 +
+				       (GPA & 0xffffff00)) : 0x77);
+		}
+		TRACKER_ASSERT_EMPTY(&t);
+		TEST_ASSERT_EQ(tracker_next(&t, 0, &range), ENOENT);
+	}
+
+	TEST_ASSERT_EQ(pt_vcpu_stat(g, "pf_emulate"), emulated);
+	tracker_close(&t);
+}
+
+/* The other one is told of each write, so that KVM emulates it. */
+static void test_with_notify(struct pt_guest *g)
+{
+	struct kvm_page_track_event want;
+	uint32_t val = 0x12345678;
+	struct tracker once, notify;
+	int i;
+
+	init_pages(g, &once);
+	tracker_create(g->vm, &notify, 64, 0, 0);
+	tracker_add(&once, GPA, PAGE_SIZE, TRACKER_ONCE);
+	tracker_add(&notify, GPA, PAGE_SIZE, TRACKER_NOTIFY);
+
+	for (i = 0; i < 3; i++)
+		pt_store(g, VA + 4, val, 4);
+
+	want = once_event(g, 0, 4);
+	TRACKER_ASSERT_EVENT(&once, &want);
+	TRACKER_ASSERT_EMPTY(&once);
+	for (i = 0; i < 3; i++) {
+		want = tracker_write_event(g, VA + 4, GPA + 4, &val, 4);
+		TRACKER_ASSERT_EVENT(&notify, &want);
+	}
+	TRACKER_ASSERT_EMPTY(&notify);
+	tracker_close(&notify);
+	tracker_close(&once);
+}
+
+/* A write that KVM does to the page without a fault: the event has its bytes. */
+static void test_emulated(struct pt_guest *g)
+{
+	struct kvm_regs regs = { .rdi = VA + PAGE_SIZE - 2, .rax = 0x44332211 };
+	uint8_t data[4] = { 0x11, 0x22, 0x33, 0x44 };
+	struct kvm_page_track_event want;
+	struct tracker t;
+
+	init_pages(g, &t);
+	tracker_add(&t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
+	tracker_add(&t, GPA + PAGE_SIZE, PAGE_SIZE, TRACKER_ONCE);
+	TEST_ASSERT(pt_run(g, PT_STORE4, &regs), "The store faulted");
+
+	want = tracker_write_event(g, VA + PAGE_SIZE - 2, GPA + PAGE_SIZE - 2, data, 2);
+	TRACKER_ASSERT_EVENT(&t, &want);
+	want = tracker_write_event(g, VA + PAGE_SIZE, GPA + PAGE_SIZE, data + 2, 2);
+	want.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
+	TRACKER_ASSERT_EVENT(&t, &want);
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+/* A change of the action is no gap. */
+static void test_action_change(struct pt_guest *g)
+{
+	struct kvm_page_track_event want;
+	struct kvm_page_track_range range;
+	struct tracker t;
+	uint32_t val = 5;
+	uint64_t pages = pt_stat(g, "page_track_pages");
+
+	init_pages(g, &t);
+	tracker_add(&t, GPA, 4 * PAGE_SIZE, TRACKER_ONCE);
+	tracker_add(&t, GPA + PAGE_SIZE, PAGE_SIZE, TRACKER_NOTIFY);
+	assert_ranges(&t, 0, 1);
+	TEST_ASSERT_EQ(tracker_next(&t, GPA + PAGE_SIZE, &range), 0);
+	TEST_ASSERT_EQ(range.size, PAGE_SIZE);
+	TEST_ASSERT_EQ(range.action, TRACKER_NOTIFY);
+	assert_ranges(&t, 2, 2);
+	TEST_ASSERT_EQ(pt_stat(g, "page_track_pages"), pages + 4);
+
+	pt_store(g, VA + PAGE_SIZE, val, 4);
+	want = tracker_write_event(g, VA + PAGE_SIZE, GPA + PAGE_SIZE, &val, 4);
+	TRACKER_ASSERT_EVENT(&t, &want);
+	tracker_add(&t, GPA + PAGE_SIZE, PAGE_SIZE, TRACKER_ONCE);
+	assert_ranges(&t, 0, 4);
+	pt_store(g, VA + PAGE_SIZE, val, 4);
+	want = once_event(g, 1, 0);
+	TRACKER_ASSERT_EVENT(&t, &want);
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+struct racer {
+	struct pt_guest g;
+	pthread_t thread;
+	pthread_barrier_t *barrier;
+};
+
+static void *race(void *arg)
+{
+	struct racer *r = arg;
+	int i;
+
+	for (i = 0; i < NR_RACES; i++) {
+		pthread_barrier_wait(r->barrier);
+		pt_store(&r->g, VA + 8 * r->g.vcpu->id, i + 1, 4);
+		pthread_barrier_wait(r->barrier);
+	}
+	return NULL;
+}
+
+static void test_race(struct pt_guest *g)
+{
+	struct kvm_page_track_event event;
+	struct racer racers[NR_VCPUS];
+	pthread_barrier_t barrier;
+	struct tracker t;
+	int i, round;
+
+	init_pages(g, &t);
+	pthread_barrier_init(&barrier, NULL, NR_VCPUS + 1);
+	for (i = 0; i < NR_VCPUS; i++) {
+		pt_add_vcpu(g, &racers[i].g, i + 1);
+		racers[i].barrier = &barrier;
+		pthread_create(&racers[i].thread, NULL, race, &racers[i]);
+	}
+
+	for (round = 0; round < NR_RACES; round++) {
+		tracker_add(&t, GPA, PAGE_SIZE, TRACKER_ONCE);
+		pthread_barrier_wait(&barrier);
+		pthread_barrier_wait(&barrier);
+		TEST_ASSERT(tracker_pop(&t, &event), "No event of round %d", round);
+		TEST_ASSERT_EQ(event.gpa, GPA + 8 * event.vcpu_id);
+		TRACKER_ASSERT_EMPTY(&t);
+		for (i = 0; i < NR_VCPUS; i++)
+			TEST_ASSERT_EQ(*(uint32_t *)addr_gpa2hva(g->vm, GPA + 8 * (i + 1)),
+				       round + 1);
+	}
+
+	for (i = 0; i < NR_VCPUS; i++)
+		pthread_join(racers[i].thread, NULL);
+	pthread_barrier_destroy(&barrier);
+	tracker_close(&t);
+}
+
+int main(void)
+{
+	static const struct pt_case cases[] = {
+		{ "the first write leads to an event, all are native", test_once, PT_ALL_MODES },
+		{ "another tracker's notify goes on", test_with_notify, PT_4LEVEL_BIT },
+		{ "a write that KVM emulates counts as well", test_emulated, PT_ALL_MODES },
+		{ "the action can change", test_action_change, PT_4LEVEL_BIT },
+		{ "of several vCPUs, one gets the event", test_race, PT_4LEVEL_BIT },
+	};
+
+	tracker_require();
+	pt_run_cases(cases, ARRAY_SIZE(cases));
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * With two-dimensional paging, the CPU's page walk faults on a tracked page table
+ * as it may have to set accessed bits.  The emulator must not take the faulting
+ * entry for what the instruction accesses, though the offsets in their pages are
+ * the same here.
+ */
+#include <string.h>
+
+#include "page_tracker.h"
+
+/* The offset of the entry for VA in its table is that of VA in its page. */
+#define VA	(0x40000000ul + 0x20 * PAGE_SIZE + 0x100)
+#define GPA	(pt_data(1) + 0x100)
+#define VAL	0x600df00dul
+
+static uint64_t init_table(struct pt_guest *g, struct tracker *t, uint32_t action)
+{
+	uint64_t pos;
+
+	pt_map(g, VA & PAGE_MASK, GPA & PAGE_MASK);
+	pos = pt_entry_gpa(g, VA, 1);
+	TEST_ASSERT_EQ(pos % PAGE_SIZE, VA % PAGE_SIZE);
+
+	tracker_create(g->vm, t, 64, 0, 0);
+	tracker_add(t, pos & PAGE_MASK, PAGE_SIZE, action);
+	return pos;
+}
+
+static void test_notify(struct pt_guest *g)
+{
+	uint64_t pos, entry;
+	struct tracker t;
+
+	pos = init_table(g, &t, TRACKER_NOTIFY);
+	entry = pt_read_entry(g, pos);
+	*(uint32_t *)addr_gpa2hva(g->vm, GPA) = VAL;
+
+	PT_ASSERT_LOAD(g, VA, VAL);
+	pt_store(g, VA, VAL + 1, 4);
+	PT_ASSERT_LOAD(g, VA, VAL + 1);
+	TEST_ASSERT_EQ(*(uint32_t *)addr_gpa2hva(g->vm, GPA), VAL + 1);
+	TEST_ASSERT_EQ(pt_read_entry(g, pos), entry);
+
+	/* The walk itself is no write of the guest's. */
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+static void test_once(struct pt_guest *g)
+{
+	struct kvm_page_track_event event;
+	struct tracker t;
+	uint64_t pos;
+
+	pos = init_table(g, &t, TRACKER_ONCE);
+	pt_store(g, VA, VAL, 4);
+	TEST_ASSERT_EQ(*(uint32_t *)addr_gpa2hva(g->vm, GPA), VAL);
+
+	if (tracker_pop(&t, &event)) {
+		TEST_ASSERT(!pt_shadowed(), "KVM walks guest page tables itself");
+		TEST_ASSERT_EQ(event.gpa, pos);
+		TEST_ASSERT_EQ(event.flags, KVM_PAGE_TRACK_EVENT_DROPPED |
+			       KVM_PAGE_TRACK_EVENT_PAGE_WALK);
+	}
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+int main(void)
+{
+	static const struct pt_case cases[] = {
+		{ "a walk through a tracked table is no access", test_notify, PT_4LEVEL_BIT },
+		{ "a walk through a table tracked once is told", test_once, PT_4LEVEL_BIT },
+	};
+
+	tracker_require();
+	pt_run_cases(cases, ARRAY_SIZE(cases));
+}
