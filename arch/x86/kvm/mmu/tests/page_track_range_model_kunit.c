@@ -8,7 +8,7 @@
 
 #include "page_track_kunit.h"
 
-#define STEPS		2000
+#define STEPS		1000
 #define NR_TRACKERS	3
 #define NR_SLOTS	3
 

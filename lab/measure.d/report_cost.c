@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Instructions for one guest write that userspace is told of, by several ways, and
+ * for one page that is added to a tracker.
+ *
+ * Under QEMU's -icount, the TSC counts the instructions that the emulated machine
+ * executes: guest, host and whoever handles the write.  The guest writes once to
+ * each of many pages.
+ */
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <asm/kvm_page_track.h>
+
+#include "kvm_util.h"
+#include "processor.h"
+#include "ucall_common.h"
+
+#define NR_PAGES	2000
+#define SLOT		10
+#define GPA		0x40000000ul
+#define GVA		0x40000000ul
+#define NR_EVENTS	4096
+#define BIG_PAGES	65536
+
+static bool stop;
+
+static void guest_code(void)
+{
+	int i;
+
+	for (;;) {
+		for (i = 0; i < NR_PAGES; i++)
+			WRITE_ONCE(*(uint64_t *)(GVA + i * PAGE_SIZE), i);
+		GUEST_SYNC(0);
+	}
+}
+
+static void guest_spin(void)
+{
+	while (!READ_ONCE(stop))
+		cpu_relax();
+	GUEST_DONE();
+}
+
+static struct kvm_vm *create(struct kvm_vcpu **vcpu, uint32_t flags)
+{
+	struct kvm_vm *vm = vm_create_with_one_vcpu(vcpu, guest_code);
+
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, GPA, SLOT, NR_PAGES, flags);
+	virt_map(vm, GVA, GPA, NR_PAGES);
+	return vm;
+}
+
+/* All pages have been written once, so that nothing is faulted in any more. */
+static void warm_up(struct kvm_vcpu *vcpu)
+{
+	vcpu_run(vcpu);
+	TEST_ASSERT(vcpu->run->exit_reason == KVM_EXIT_IO, "exit reason %u",
+		    vcpu->run->exit_reason);
+}
+
+static void tell(const char *name, uint64_t instructions, uint64_t n)
+{
+	printf("report_cost: %s: %lu\n", name, instructions / n);
+}
+
+static void measure_plain(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = create(&vcpu, 0);
+	uint64_t start;
+
+	warm_up(vcpu);
+	start = rdtsc();
+	vcpu_run(vcpu);
+	tell("plain write", rdtsc() - start, NR_PAGES);
+	kvm_vm_free(vm);
+}
+
+static void protect(int uffd, void *page, size_t size, uint64_t mode)
+{
+	struct uffdio_writeprotect wp = {
+		.range = { (unsigned long)page, size },
+		.mode = mode,
+	};
+
+	TEST_ASSERT(!ioctl(uffd, UFFDIO_WRITEPROTECT, &wp), "UFFDIO_WRITEPROTECT failed");
+}
+
+static void *handle_faults(void *arg)
+{
+	int uffd = *(int *)arg, i;
+	struct uffd_msg msg;
+
+	for (i = 0; i < NR_PAGES; i++) {
+		TEST_ASSERT(read(uffd, &msg, sizeof(msg)) == sizeof(msg), "no fault");
+		protect(uffd, (void *)(msg.arg.pagefault.address & PAGE_MASK), PAGE_SIZE, 0);
+	}
+	return NULL;
+}
+
+static void measure_userfaultfd(void)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_WP };
+	int uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = create(&vcpu, 0);
+	pthread_t thread;
+	uint64_t start;
+	void *mem = addr_gpa2hva(vm, GPA);
+
+	warm_up(vcpu);
+	TEST_ASSERT(uffd >= 0 && !ioctl(uffd, UFFDIO_API, &api), "no userfaultfd");
+	reg.range.start = (unsigned long)mem;
+	reg.range.len = NR_PAGES * PAGE_SIZE;
+	TEST_ASSERT(!ioctl(uffd, UFFDIO_REGISTER, &reg), "UFFDIO_REGISTER failed");
+	protect(uffd, mem, NR_PAGES * PAGE_SIZE, UFFDIO_WRITEPROTECT_MODE_WP);
+	pthread_create(&thread, NULL, handle_faults, &uffd);
+
+	start = rdtsc();
+	vcpu_run(vcpu);
+	tell("userfaultfd write protection", rdtsc() - start, NR_PAGES);
+	pthread_join(thread, NULL);
+	kvm_vm_free(vm);
+	close(uffd);
+}
+
+static void measure_readonly(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = create(&vcpu, KVM_MEM_READONLY);
+	struct kvm_run *run = vcpu->run;
+	int i, round;
+	uint64_t start = 0;
+
+	for (round = 0; round < 2; round++) {
+		start = rdtsc();
+		for (i = 0; i < NR_PAGES; i++) {
+			vcpu_run(vcpu);
+			TEST_ASSERT(run->exit_reason == KVM_EXIT_MMIO, "no MMIO");
+			memcpy(addr_gpa2hva(vm, run->mmio.phys_addr), run->mmio.data,
+			       run->mmio.len);
+		}
+		vcpu_run(vcpu);
+	}
+	tell("read-only slot", rdtsc() - start, NR_PAGES);
+	kvm_vm_free(vm);
+}
+
+static int create_tracker(struct kvm_vm *vm, struct kvm_page_track_ring **ring)
+{
+	struct kvm_create_page_tracker create = { .nr_events = NR_EVENTS };
+	int fd = __vm_ioctl(vm, KVM_CREATE_PAGE_TRACKER, &create);
+
+	TEST_ASSERT(fd >= 0, "no tracker");
+	*ring = mmap(NULL, PAGE_SIZE + NR_EVENTS * sizeof(struct kvm_page_track_event),
+		     PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	TEST_ASSERT(*ring != MAP_FAILED, "no ring");
+	return fd;
+}
+
+static void change(int fd, unsigned long nr, uint64_t gpa, uint64_t pages, uint32_t action)
+{
+	struct kvm_page_track_range range = {
+		.gpa = gpa,
+		.size = pages * PAGE_SIZE,
+		.action = action,
+	};
+
+	TEST_ASSERT(!ioctl(fd, nr, &range), "a range: errno %d", errno);
+}
+
+/* Look at each event, as a consumer would. */
+static uint64_t consume(struct kvm_page_track_ring *ring)
+{
+	struct kvm_page_track_event *events = (void *)ring + PAGE_SIZE;
+	uint64_t n = 0, sum = 0;
+
+	while (ring->tail != __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE)) {
+		sum += events[ring->tail % NR_EVENTS].gpa;
+		__atomic_store_n(&ring->tail, ring->tail + 1, __ATOMIC_RELEASE);
+		n++;
+	}
+	TEST_ASSERT(sum == n * GPA + n * (n - 1) / 2 * PAGE_SIZE, "wrong events");
+	return n;
+}
+
+static void measure_tracker(const char *name, uint32_t action)
+{
+	struct kvm_page_track_ring *ring;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = create(&vcpu, 0);
+	int fd = create_tracker(vm, &ring), round;
+	uint64_t start = 0, n = 0;
+
+	warm_up(vcpu);
+	for (round = 0; round < 2; round++) {
+		start = rdtsc();
+		/* "Notify" needs no second time, to arm "once" again is part of it. */
+		if (!round || action == KVM_PAGE_TRACK_ACTION_ONCE)
+			change(fd, KVM_PAGE_TRACK_ADD_RANGE, GPA, NR_PAGES, action);
+		vcpu_run(vcpu);
+		n = consume(ring);
+	}
+	tell(name, rdtsc() - start, NR_PAGES);
+	TEST_ASSERT(n == NR_PAGES, "%lu events", n);
+	munmap(ring, PAGE_SIZE + NR_EVENTS * sizeof(struct kvm_page_track_event));
+	close(fd);
+	kvm_vm_free(vm);
+}
+
+static void *run_vcpu(void *vcpu)
+{
+	vcpu_run(vcpu);
+	return NULL;
+}
+
+/* Of this thread, the vCPUs take turns with it. */
+static uint64_t thread_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000000000ul + ts.tv_nsec;
+}
+
+static void measure_add(void)
+{
+	struct kvm_page_track_ring *ring;
+	struct kvm_vcpu *vcpus[2];
+	struct kvm_vm *vm = vm_create_with_vcpus(2, guest_spin, vcpus);
+	pthread_t threads[2];
+	uint64_t start, flushes;
+	int fd = create_tracker(vm, &ring), i;
+
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, GPA, SLOT, BIG_PAGES, 0);
+	for (i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, run_vcpu, vcpus[i]);
+	usleep(100000);
+
+	flushes = vm_get_stat(vm, "remote_tlb_flush");
+	start = thread_ns();
+	change(fd, KVM_PAGE_TRACK_ADD_RANGE, GPA, BIG_PAGES, 0);
+	tell("page of a range that is added", thread_ns() - start, BIG_PAGES);
+	tell("remote TLB flushes for the range", vm_get_stat(vm, "remote_tlb_flush") - flushes, 1);
+	change(fd, KVM_PAGE_TRACK_REMOVE_RANGE, GPA, BIG_PAGES, 0);
+
+	start = thread_ns();
+	for (i = 0; i < BIG_PAGES; i++)
+		change(fd, KVM_PAGE_TRACK_ADD_RANGE, GPA + i * PAGE_SIZE, 1, 0);
+	tell("page that is added by itself", thread_ns() - start, BIG_PAGES);
+
+	stop = true;
+	sync_global_to_guest(vm, stop);
+	for (i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	close(fd);
+	kvm_vm_free(vm);
+}
+
+int main(void)
+{
+	measure_plain();
+	measure_userfaultfd();
+	measure_readonly();
+	measure_tracker("notify", KVM_PAGE_TRACK_ACTION_NOTIFY);
+	measure_tracker("once, armed again at once", KVM_PAGE_TRACK_ACTION_ONCE);
+	measure_add();
+	return 0;
+}
