@@ -20,7 +20,7 @@
 #define NR_TRACKERS	4
 
 static uint32_t seed;
-static int nr_calls = 200000;
+static int nr_calls = 10000;
 static bool stop;
 
 static int pick(int n)

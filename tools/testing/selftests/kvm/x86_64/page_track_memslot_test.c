@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "page_tracker.h"
 
@@ -203,6 +204,11 @@ static void test_running_vcpu(struct pt_guest *g)
 	struct tracker t;
 	pthread_t thread;
 	int i;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
+		g->skip = "a vCPU that spins would keep the only processor";
+		return;
+	}
 
 	create_slot(g, 0);
 	map_pages(g, SLOT_GPA);
