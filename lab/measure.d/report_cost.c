@@ -31,7 +31,8 @@
 #define NR_EVENTS	4096
 #define BIG_PAGES	65536
 
-static bool stop;
+/* How often the guest is to touch, and has touched, all pages of the big slot. */
+static uint64_t wanted_touches, touches, stop;
 
 static void guest_code(void)
 {
@@ -44,10 +45,18 @@ static void guest_code(void)
 	}
 }
 
-static void guest_spin(void)
+static void guest_spin(uint64_t touch)
 {
-	while (!READ_ONCE(stop))
+	int i;
+
+	while (!READ_ONCE(stop)) {
+		if (touch && READ_ONCE(touches) < READ_ONCE(wanted_touches)) {
+			for (i = 0; i < BIG_PAGES; i++)
+				WRITE_ONCE(*(uint64_t *)(GVA + i * PAGE_SIZE), i);
+			touches++;
+		}
 		cpu_relax();
+	}
 	GUEST_DONE();
 }
 
@@ -225,6 +234,16 @@ static void *run_vcpu(void *vcpu)
 	return NULL;
 }
 
+static void touch_big_slot(struct kvm_vm *vm)
+{
+	wanted_touches++;
+	sync_global_to_guest(vm, wanted_touches);
+	do {
+		usleep(10000);
+		sync_global_from_guest(vm, touches);
+	} while (touches != wanted_touches);
+}
+
 /* Of this thread, the vCPUs take turns with it. */
 static uint64_t thread_ns(void)
 {
@@ -238,29 +257,36 @@ static void measure_add(void)
 {
 	struct kvm_page_track_ring *ring;
 	struct kvm_vcpu *vcpus[2];
-	struct kvm_vm *vm = vm_create_with_vcpus(2, guest_spin, vcpus);
+	struct kvm_vm *vm = __vm_create_with_vcpus(VM_SHAPE_DEFAULT, 2, BIG_PAGES, guest_spin,
+						   vcpus);
 	pthread_t threads[2];
 	uint64_t start, flushes;
 	int fd = create_tracker(vm, &ring), i;
 
 	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, GPA, SLOT, BIG_PAGES, 0);
-	for (i = 0; i < 2; i++)
+	virt_map(vm, GVA, GPA, BIG_PAGES);
+	for (i = 0; i < 2; i++) {
+		vcpu_args_set(vcpus[i], 1, i);
 		pthread_create(&threads[i], NULL, run_vcpu, vcpus[i]);
-	usleep(100000);
+	}
 
-	flushes = vm_get_stat(vm, "remote_tlb_flush");
+	touch_big_slot(vm);
+	flushes = vm_get_stat(vm, "remote_tlb_flush_requests");
 	start = thread_ns();
 	change(fd, KVM_PAGE_TRACK_ADD_RANGE, GPA, BIG_PAGES, 0);
 	tell("page of a range that is added", thread_ns() - start, BIG_PAGES);
-	tell("remote TLB flushes for the range", vm_get_stat(vm, "remote_tlb_flush") - flushes, 1);
+	tell("remote TLB flushes for the range", vm_get_stat(vm, "remote_tlb_flush_requests") - flushes, 1);
 	change(fd, KVM_PAGE_TRACK_REMOVE_RANGE, GPA, BIG_PAGES, 0);
 
+	touch_big_slot(vm);
+	flushes = vm_get_stat(vm, "remote_tlb_flush_requests");
 	start = thread_ns();
 	for (i = 0; i < BIG_PAGES; i++)
 		change(fd, KVM_PAGE_TRACK_ADD_RANGE, GPA + i * PAGE_SIZE, 1, 0);
 	tell("page that is added by itself", thread_ns() - start, BIG_PAGES);
+	tell("remote TLB flushes for the pages", vm_get_stat(vm, "remote_tlb_flush_requests") - flushes, 1);
 
-	stop = true;
+	stop = 1;
 	sync_global_to_guest(vm, stop);
 	for (i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);

@@ -57,7 +57,8 @@ static bool is_full(struct page_track_ring *ring)
 	 * Userspace has read what it lets KVM overwrite: pairs with its release.
 	 * A tail that cannot be makes the ring full.
 	 */
-	return ring->head - smp_load_acquire(&ring->shared->tail) >= ring->nr_events;
+	return READ_ONCE(ring->head) - smp_load_acquire(&ring->shared->tail) >=
+	       ring->nr_events;
 }
 
 static bool store_event(struct page_track_ring *ring,
@@ -67,7 +68,7 @@ static bool store_event(struct page_track_ring *ring,
 		return false;
 
 	ring->events[ring->head & (ring->nr_events - 1)] = *event;
-	ring->head++;
+	WRITE_ONCE(ring->head, ring->head + 1);
 
 	/* Pairs with userspace's acquire: it sees the event with the head. */
 	smp_store_release(&ring->shared->head, ring->head);
@@ -135,7 +136,8 @@ void page_track_ring_push(struct page_track_ring *ring,
 
 bool page_track_ring_has_room(struct page_track_ring *ring)
 {
-	if (ring->lossy)
+	/* A hint without the lock will do, as others may take the room anyway. */
+	if (ring->lossy || (list_empty(&ring->backlog) && !is_full(ring)))
 		return true;
 
 	guard(spinlock)(&ring->lock);
