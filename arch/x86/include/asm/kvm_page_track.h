@@ -39,7 +39,10 @@ struct kvm_page_track_access {
 	/* The CPU wanted to set an accessed or dirty bit in a guest page table. */
 	bool page_walk;
 
-	/* KVM's emulator has tried the instruction, which it does not know. */
+	/*
+	 * KVM cannot emulate it: its emulator has tried the instruction, or the
+	 * CPU was delivering an event, whose frame is here.
+	 */
 	bool unemulated;
 };
 

@@ -18,6 +18,7 @@
 #include "mmu_internal.h"
 #include "mmutrace.h"
 #include "page_track.h"
+#include "x86.h"
 
 /*
  * As the tree of VMAs.  Without MT_FLAGS_ALLOC_RANGE, mt_free_walk() takes the
@@ -119,6 +120,8 @@ int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fau
 		/* Otherwise the fault was in a second dimension. */
 		.gva_valid = vcpu->arch.mmu == &vcpu->arch.root_mmu && !tdp_enabled,
 		.page_walk = fault->error_code & PFERR_GUEST_PAGE_MASK,
+		/* KVM can emulate the next instruction, but not the delivery. */
+		.unemulated = kvm_event_needs_reinjection(vcpu),
 	};
 	int r = call_track_access(vcpu, &access);
 

@@ -69,7 +69,7 @@ struct kvm_page_track_event {
 #define KVM_PAGE_TRACK_EVENT_GVA	(1u << 0)
 #define KVM_PAGE_TRACK_EVENT_TRUNCATED	(1u << 1)	/* len exceeds data */
 #define KVM_PAGE_TRACK_EVENT_DROPPED	(1u << 2)	/* page not tracked any more */
-#define KVM_PAGE_TRACK_EVENT_UNEMULATED	(1u << 3)	/* since KVM's emulator cannot */
+#define KVM_PAGE_TRACK_EVENT_UNEMULATED	(1u << 3)	/* since KVM cannot emulate it */
 #define KVM_PAGE_TRACK_EVENT_PAGE_WALK	(1u << 4)	/* the CPU set A or D bits */
 #define KVM_PAGE_TRACK_EVENT_NESTED	(1u << 5)	/* by a nested guest */
 	__u8 flags;
