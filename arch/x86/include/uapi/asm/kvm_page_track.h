@@ -34,10 +34,10 @@
 
 /* On the VM's file descriptor.  Returns the tracker's. */
 struct kvm_create_page_tracker {
-#define KVM_PAGE_TRACKER_LOSSY		(1u << 0)
+#define KVM_PAGE_TRACKER_LOSSY		0x01
 	__u32 flags;
 #define KVM_PAGE_TRACK_MIN_EVENTS	64
-#define KVM_PAGE_TRACK_MAX_EVENTS	(1u << 20)
+#define KVM_PAGE_TRACK_MAX_EVENTS	1048576
 	__u32 nr_events;	/* size of the ring, a power of two */
 	__u64 user_data;	/* for struct kvm_run, to tell trackers apart */
 	__u64 reserved[2];	/* zero */
@@ -66,12 +66,12 @@ struct kvm_page_track_event {
 #define KVM_PAGE_TRACK_PHASE_BEFORE	0
 #define KVM_PAGE_TRACK_PHASE_AFTER	1
 	__u8 phase;
-#define KVM_PAGE_TRACK_EVENT_GVA	(1u << 0)
-#define KVM_PAGE_TRACK_EVENT_TRUNCATED	(1u << 1)	/* len exceeds data */
-#define KVM_PAGE_TRACK_EVENT_DROPPED	(1u << 2)	/* page not tracked any more */
-#define KVM_PAGE_TRACK_EVENT_UNEMULATED	(1u << 3)	/* since KVM cannot emulate it */
-#define KVM_PAGE_TRACK_EVENT_PAGE_WALK	(1u << 4)	/* the CPU set A or D bits */
-#define KVM_PAGE_TRACK_EVENT_NESTED	(1u << 5)	/* by a nested guest */
+#define KVM_PAGE_TRACK_EVENT_GVA	0x01
+#define KVM_PAGE_TRACK_EVENT_TRUNCATED	0x02	/* len exceeds data */
+#define KVM_PAGE_TRACK_EVENT_DROPPED	0x04	/* page not tracked any more */
+#define KVM_PAGE_TRACK_EVENT_UNEMULATED	0x08	/* since KVM cannot emulate it */
+#define KVM_PAGE_TRACK_EVENT_PAGE_WALK	0x10	/* the CPU set A or D bits */
+#define KVM_PAGE_TRACK_EVENT_NESTED	0x20	/* by a nested guest */
 	__u8 flags;
 };
 

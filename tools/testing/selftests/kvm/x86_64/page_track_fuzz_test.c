@@ -20,7 +20,7 @@
 #define NR_TRACKERS	4
 
 static uint32_t seed;
-static int nr_calls = 10000;
+static int nr_calls = 200000;
 static bool stop;
 
 static int pick(int n)
@@ -119,7 +119,8 @@ static void change_range(int fd)
 		range.reserved = pick_u64();
 		break;
 	case 5:
-		range.size = range.action = 0;
+		range.size = 0;
+		range.action = 0;
 		break;
 	}
 

@@ -108,7 +108,8 @@ static void do_reference(struct writer *w, enum pt_op op, const struct kvm_regs 
 	case PT_XCHG8:
 		return ref_write(w, offset, data, 8, rip);
 	case PT_STORE16_SSE:
-		data[0] = data[1] = regs->rdx << 32 | (uint32_t)regs->rax;
+		data[0] = regs->rdx << 32 | (uint32_t)regs->rax;
+		data[1] = data[0];
 		return ref_write(w, offset, data, 16, 0);
 	case PT_LOCK_OR4:
 		data[0] |= old;
