@@ -46,6 +46,13 @@ struct kvm_page_track_access {
 	bool unemulated;
 };
 
+/* What a vCPU last faulted on, to tell it again if emulation fails. */
+struct kvm_page_track_fault {
+	struct kvm_page_track_access access;
+	gpa_t cr2_or_gpa;
+	unsigned long rip;
+};
+
 /*
  * A tracker.  Embed it, set the callbacks (each may be NULL) and register it.
  * Callbacks are called in the order of registration.
@@ -68,7 +75,8 @@ struct kvm_page_track_notifier_node {
 	 * @action: what the tracker gave when it added the gfn
 	 *
 	 * Returns 0 to let KVM go on, 1 to have the vCPU try the instruction
-	 * again, after its pending requests, or an error that KVM_RUN ends with.
+	 * again, after its pending requests, or an error that KVM_RUN ends with,
+	 * unless @access->unemulated: then it counts as 1.
 	 * Context: as track_write, no memory of the guest has changed yet.
 	 */
 	int (*track_access)(struct kvm_vcpu *vcpu,
@@ -164,8 +172,8 @@ int kvm_page_track_remove_range(struct kvm *kvm,
  * Find the first gfn, from *@gfn on, that @n tracks.  Store it in *@gfn, and in
  * *@nr_pages how many gfns in a row are tracked from there with one *@action.
  *
- * Returns 0, or with nothing stored -EINVAL if there is no such @mode or *@gfn,
- * -ESRCH if @n is not registered, or -ENOENT if nothing is tracked from *@gfn on.
+ * Returns 0, or with nothing stored -EINVAL if there is no such @mode, -ESRCH if @n
+ * is not registered, or -ENOENT if nothing is tracked from *@gfn on.
  * Context: process, may sleep; takes kvm->slots_arch_lock.
  */
 int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,

@@ -186,7 +186,8 @@ static inline bool kvm_page_track_has_external(struct kvm *kvm)
 int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault);
 
 /*
- * Tell the trackers that KVM's emulator failed after a write fault at @cr2_or_gpa.
+ * Tell the trackers that KVM's emulator failed after a fault at @cr2_or_gpa, if that
+ * is the one that kvm_page_track_fault() has told last.
  *
  * Returns 1 if the instruction is to be tried again, 0 if not, or an error.
  * Context: kvm->srcu held, may sleep.

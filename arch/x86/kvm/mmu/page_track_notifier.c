@@ -14,6 +14,7 @@
 #include <linux/maple_tree.h>
 #include <linux/rculist.h>
 
+#include "kvm_cache_regs.h"
 #include "mmu.h"
 #include "mmu_internal.h"
 #include "mmutrace.h"
@@ -84,13 +85,16 @@ void kvm_page_track_flush_slot(struct kvm *kvm, const struct kvm_memory_slot *sl
 }
 
 #ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING
-/* Returns the first error, or whether a tracker wants the instruction retried. */
+/*
+ * Returns the first error, 1 if a tracker wants the instruction retried, 0 if one or
+ * more let KVM go on, or -ENOENT if none tracks the gfn.
+ */
 static int call_track_access(struct kvm_vcpu *vcpu,
 			     const struct kvm_page_track_access *access)
 {
 	struct kvm_page_track_notifier_node *n;
 	struct kvm *kvm = vcpu->kvm;
-	int action, r, retry = 0;
+	int action, r, result = -ENOENT;
 
 	hlist_for_each_entry_srcu(n, &kvm->arch.track_notifier_head.track_notifier_list,
 				  node, srcu_read_lock_held(&kvm->srcu)) {
@@ -105,10 +109,34 @@ static int call_track_access(struct kvm_vcpu *vcpu,
 		r = n->track_access(vcpu, access, action, n);
 		if (r < 0)
 			return r;
-		retry |= r;
+		result = max(result, r);
 	}
 
-	return retry;
+	return result;
+}
+
+/*
+ * KVM cannot emulate the access: somebody has to drop the page.  If nobody has it,
+ * look again when those who change ranges are through with them.
+ */
+static int call_unemulated(struct kvm_vcpu *vcpu,
+			   const struct kvm_page_track_access *access)
+{
+	gfn_t gfn = gpa_to_gfn(access->gpa);
+	int r = call_track_access(vcpu, access);
+
+	if (r != -ENOENT)
+		return r;
+
+	mutex_lock(&vcpu->kvm->slots_arch_lock);
+	mutex_unlock(&vcpu->kvm->slots_arch_lock);
+
+	r = call_track_access(vcpu, access);
+	if (r != -ENOENT)
+		return r;
+
+	return !kvm_slot_page_track_is_active(vcpu->kvm, kvm_vcpu_gfn_to_memslot(vcpu, gfn),
+					      gfn, access->mode);
 }
 
 int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
@@ -123,33 +151,32 @@ int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fau
 		/* KVM can emulate the next instruction, but not the delivery. */
 		.unemulated = kvm_event_needs_reinjection(vcpu),
 	};
-	int r = call_track_access(vcpu, &access);
+	int r;
 
-	return r < 0 ? r : r ? RET_PF_RETRY : RET_PF_WRITE_PROTECTED;
+	vcpu->arch.page_track_fault = (struct kvm_page_track_fault) {
+		.access = access,
+		.cr2_or_gpa = fault->addr,
+		.rip = kvm_rip_read(vcpu),
+	};
+
+	r = access.unemulated ? call_unemulated(vcpu, &access) :
+				call_track_access(vcpu, &access);
+	if (r < 0 && r != -ENOENT)
+		return r;
+
+	return r > 0 ? RET_PF_RETRY : RET_PF_WRITE_PROTECTED;
 }
 
 int kvm_page_track_emulation_failed(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa)
 {
-	struct kvm_page_track_access access = {
-		.mode = KVM_PAGE_TRACK_WRITE,
-		.gva = cr2_or_gpa,
-		.gva_valid = vcpu->arch.mmu == &vcpu->arch.root_mmu && !tdp_enabled,
-		.unemulated = true,
-	};
-	struct kvm_mmu *mmu = vcpu->arch.mmu;
+	struct kvm_page_track_fault *fault = &vcpu->arch.page_track_fault;
 
-	if (mmu->root_role.direct)
-		access.gpa = cr2_or_gpa;
-	else if (mmu == vcpu->arch.walk_mmu)
-		access.gpa = kvm_mmu_gva_to_gpa_write(vcpu, cr2_or_gpa, NULL);
-	else
-		access.gpa = mmu->gva_to_gpa(vcpu, mmu, cr2_or_gpa,
-					     PFERR_USER_MASK | PFERR_WRITE_MASK, NULL);
-
-	if (access.gpa == INVALID_GPA)
+	/* Another fault than one on a gfn that is write-protected? */
+	if (fault->cr2_or_gpa != cr2_or_gpa || fault->rip != kvm_rip_read(vcpu))
 		return 0;
 
-	return call_track_access(vcpu, &access);
+	fault->access.unemulated = true;
+	return call_unemulated(vcpu, &fault->access);
 }
 
 int kvm_page_track_register_notifier(struct kvm *kvm,
@@ -179,11 +206,12 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
 	idx = srcu_read_lock(&kvm->srcu);
 	mutex_lock(&kvm->slots_arch_lock);
 
+	/* In this order: who faults on a gfn that is tracked still finds @n. */
+	kvm_page_track_remove_all_ranges(kvm, n);
+
 	hlist_del_init_rcu(&n->node);
 	WRITE_ONCE(kvm->arch.track_notifier_head.nr_external,
 		   kvm->arch.track_notifier_head.nr_external - 1);
-
-	kvm_page_track_remove_all_ranges(kvm, n);
 
 	mutex_unlock(&kvm->slots_arch_lock);
 	srcu_read_unlock(&kvm->srcu, idx);

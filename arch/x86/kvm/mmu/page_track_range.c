@@ -165,17 +165,24 @@ static int remove_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
 static void remove_all_gfns(struct kvm *kvm, struct maple_tree *ranges,
 			    enum kvm_page_track_mode mode)
 {
+	gfn_t gfn, end, first = 0, last_end = 0;
 	MA_STATE(mas, ranges, 0, 0);
-	gfn_t gfn, end;
 	void *entry;
 
 	mas_for_each(&mas, entry, ULONG_MAX) {
 		gfn = mas.index;
 		end = (gfn_t)mas.last + 1;
 		if (call_slot_parts(kvm, gfn, end, mode,
-				    __kvm_slot_page_track_remove_range) > 0)
-			kvm_zap_gfn_range(kvm, gfn, end);
+				    __kvm_slot_page_track_remove_range) <= 0)
+			continue;
+		if (!last_end)
+			first = gfn;
+		last_end = end;
 	}
+
+	/* There may be many ranges, zap once. */
+	if (last_end)
+		kvm_zap_gfn_range(kvm, first, last_end);
 
 	__mt_destroy(ranges);
 }
@@ -256,8 +263,11 @@ int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_no
 	struct ma_state mas;
 	void *entry;
 
-	if (!is_valid_range(*gfn, 1, mode))
+	if (mode >= KVM_PAGE_TRACK_MAX)
 		return -EINVAL;
+
+	if (!is_valid_range(*gfn, 1, mode))
+		return -ENOENT;
 
 	guard(mutex)(&kvm->slots_arch_lock);
 

@@ -92,31 +92,41 @@ static bool store_backlog(struct page_track_ring *ring)
 	return true;
 }
 
-/* Returns whether @event has found its place, in @entry if it has to. */
+/*
+ * Returns whether @event has found its place.  If the backlog has to take it, @entry
+ * is what for; it is used or freed.
+ */
 static bool place_event(struct page_track_ring *ring,
 			struct kvm_page_track_event *event,
 			struct backlog_entry *entry)
 {
-	guard(spinlock)(&ring->lock);
+	bool placed = true;
+
+	spin_lock(&ring->lock);
 
 	event->seq = ring->seq;
 
-	if (!store_backlog(ring) || !store_event(ring, event)) {
-		if (ring->lossy) {
-			ring->dropped++;
-			WRITE_ONCE(ring->shared->dropped, ring->dropped);
-		} else if (entry) {
-			entry->event = *event;
-			list_add_tail(&entry->link, &ring->backlog);
-		} else {
-			return false;
-		}
-	} else {
+	if (store_backlog(ring) && store_event(ring, event)) {
 		kfree(entry);
+	} else if (ring->lossy) {
+		ring->dropped++;
+		WRITE_ONCE(ring->shared->dropped, ring->dropped);
+	} else if (entry) {
+		entry->event = *event;
+		list_add_tail(&entry->link, &ring->backlog);
+	} else {
+		placed = false;
 	}
 
-	ring->seq++;
-	return true;
+	ring->seq += placed;
+	spin_unlock(&ring->lock);
+	return placed;
+}
+
+static void wake_consumer(struct page_track_ring *ring)
+{
+	if (wq_has_sleeper(&ring->wait))
+		wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
 }
 
 void page_track_ring_push(struct page_track_ring *ring,
@@ -130,27 +140,40 @@ void page_track_ring_push(struct page_track_ring *ring,
 		place_event(ring, event, kmalloc(sizeof(struct backlog_entry),
 						 GFP_KERNEL_ACCOUNT | __GFP_NOFAIL));
 
-	if (wq_has_sleeper(&ring->wait))
-		wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
+	wake_consumer(ring);
 }
 
 bool page_track_ring_has_room(struct page_track_ring *ring)
 {
+	bool has_room, moved;
+	u32 head;
+
 	/* A hint without the lock will do, as others may take the room anyway. */
 	if (ring->lossy || (list_empty(&ring->backlog) && !is_full(ring)))
 		return true;
 
-	guard(spinlock)(&ring->lock);
+	spin_lock(&ring->lock);
+	head = ring->head;
+	has_room = store_backlog(ring) && !is_full(ring);
+	moved = ring->head != head;
+	spin_unlock(&ring->lock);
 
-	return store_backlog(ring) && !is_full(ring);
+	if (moved)
+		wake_consumer(ring);
+
+	return has_room;
 }
 
 bool page_track_ring_has_events(struct page_track_ring *ring)
 {
-	guard(spinlock)(&ring->lock);
+	bool has_events;
 
+	spin_lock(&ring->lock);
 	store_backlog(ring);
-	return ring->head != READ_ONCE(ring->shared->tail);
+	has_events = ring->head != READ_ONCE(ring->shared->tail);
+	spin_unlock(&ring->lock);
+
+	return has_events;
 }
 
 static vm_fault_t ring_fault(struct vm_fault *vmf)

@@ -39,7 +39,7 @@ static void bad_ranges_are_refused(struct kunit *test)
 	}
 
 	gfn = max + 1;
-	KUNIT_EXPECT_EQ(test, ptk_next_range(test, n, &gfn, &nr), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ptk_next_range(test, n, &gfn, &nr), -ENOENT);
 	gfn = 0;
 	KUNIT_EXPECT_EQ(test, kvm_page_track_next_range(kvm, n, KVM_PAGE_TRACK_MAX, &gfn, &nr,
 							&action), -EINVAL);

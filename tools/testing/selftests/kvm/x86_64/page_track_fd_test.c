@@ -102,7 +102,7 @@ static void test_bad_ranges(struct pt_guest *g)
 	TEST_ASSERT_EQ(tracker_ioctl(&t, KVM_PAGE_TRACK_REMOVE_RANGE, 0, PAGE_SIZE, 0), ENOENT);
 	TEST_ASSERT_EQ(tracker_ioctl(&t, KVM_PAGE_TRACK_NEXT_RANGE, 0, 0, 0), ENOENT);
 	TEST_ASSERT_EQ(tracker_ioctl(&t, KVM_PAGE_TRACK_NEXT_RANGE, 1, 0, 0), EINVAL);
-	TEST_ASSERT_EQ(tracker_ioctl(&t, KVM_PAGE_TRACK_NEXT_RANGE, 1ul << 52, 0, 0), EINVAL);
+	TEST_ASSERT_EQ(tracker_ioctl(&t, KVM_PAGE_TRACK_NEXT_RANGE, 1ul << 52, 0, 0), ENOENT);
 	TEST_ASSERT_EQ(tracker_ioctl(&t, KVM_GET_API_VERSION, 0, PAGE_SIZE, 0), ENOTTY);
 	TEST_ASSERT_EQ(tracker_ioctl(&t, KVM_CREATE_PAGE_TRACKER, 0, PAGE_SIZE, 0), ENOTTY);
 	TEST_ASSERT(ioctl(t.fd, KVM_PAGE_TRACK_ADD_RANGE, (void *)8) < 0 && errno == EFAULT,
