@@ -165,8 +165,8 @@ static int remove_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
 static void remove_all_gfns(struct kvm *kvm, struct maple_tree *ranges,
 			    enum kvm_page_track_mode mode)
 {
-	gfn_t gfn, end, first = 0, last_end = 0;
 	MA_STATE(mas, ranges, 0, 0);
+	gfn_t gfn, end, first = 0, last_end = 0;
 	void *entry;
 
 	mas_for_each(&mas, entry, ULONG_MAX) {
