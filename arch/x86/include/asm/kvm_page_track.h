@@ -24,10 +24,11 @@ enum kvm_page_track_mode {
  */
 struct kvm_page_track_notifier_head {
 	struct hlist_head track_notifier_list;
+	u64 last_id;
 	unsigned int nr_external;
 };
 
-/* An access that page tracking kept the guest from. */
+/* An access to a tracked gfn that is not done yet. */
 struct kvm_page_track_access {
 	enum kvm_page_track_mode mode;
 
@@ -44,6 +45,28 @@ struct kvm_page_track_access {
 	 * CPU was delivering an event, whose frame is here.
 	 */
 	bool unemulated;
+
+	/* The instruction has written elsewhere: too late to stop it. */
+	bool too_late;
+
+	/*
+	 * The @bytes that the emulator will write, or NULL if it has not got
+	 * that far.  A tracker may lead @data to other bytes, which must stay
+	 * valid until KVM_RUN ends.
+	 */
+	const u8 *data;
+	int bytes;
+};
+
+/* What track_access wants.  KVM takes the last of what the trackers want. */
+enum kvm_page_track_verdict {
+	KVM_PAGE_TRACK_GO_ON,
+	/* Call again when the data is known. */
+	KVM_PAGE_TRACK_WANT_DATA,
+	/* Do as if this was written; only if the data is known. */
+	KVM_PAGE_TRACK_SKIP,
+	/* Try the instruction again, after the vCPU's pending requests. */
+	KVM_PAGE_TRACK_STOP,
 };
 
 /* What a vCPU last faulted on, to tell it again if emulation fails. */
@@ -51,6 +74,38 @@ struct kvm_page_track_fault {
 	struct kvm_page_track_access access;
 	gpa_t cr2_or_gpa;
 	unsigned long rip;
+};
+
+/* What userspace was asked before a write, and what it wants. */
+struct kvm_page_track_answer {
+	gpa_t gpa;
+	u64 tracker_id;		/* of the last tracker that this was asked for */
+	u16 bytes;
+	u8 reply;
+	u8 data[16];		/* the first bytes, or those that replace them */
+};
+
+/* The instruction that KVM's emulator executes for a vCPU, or was stopped at. */
+struct kvm_page_track_insn {
+	/* Between its start and its end: whether to call track_access. */
+	bool active;
+	bool too_late;
+	/* These bytes were told at the fault, and nobody wants the data. */
+	bool fault_told;
+
+	/* Private to layer 3: answers, as many as a write has pages. */
+	unsigned long rip;
+	struct kvm_page_track_answer answers[2];
+	u8 nr_answers;
+
+	/* The question that the vCPU leaves KVM_RUN with. */
+	bool asking;
+	u32 flags;
+	u64 tracker_id;
+	u64 user_data;
+	gpa_t gpa;
+	gva_t gva;
+	struct kvm_page_track_answer *answer;	/* NULL if none is wanted */
 };
 
 /*
@@ -63,24 +118,26 @@ struct kvm_page_track_notifier_node {
 	 * Zeroed before the tracker is first registered.
 	 */
 	struct hlist_node node;
+	u64 id;			/* rises in the order of registration */
 	struct maple_tree ranges[KVM_PAGE_TRACK_MAX];
 
 	/*
-	 * The guest faulted on an access to a gfn that this tracker tracks, and
-	 * KVM is about to emulate the instruction or has failed to.  Called
-	 * again if the instruction is retried for whatever reason.  Writes that
-	 * the emulator does to other tracked gfns cause no fault.
+	 * An access to a gfn that this tracker tracks is not done yet: the guest
+	 * faulted, KVM's emulator has failed after that, or it is about to write.
+	 * The last is left out if the fault was on the same bytes and nobody
+	 * wants the data.  Called again if the instruction is retried for
+	 * whatever reason.
 	 *
 	 * @access: valid during the call
 	 * @action: what the tracker gave when it added the gfn
 	 *
-	 * Returns 0 to let KVM go on, 1 to have the vCPU try the instruction
-	 * again, after its pending requests, or an error that KVM_RUN ends with,
-	 * unless @access->unemulated: then it counts as 1.
-	 * Context: as track_write, no memory of the guest has changed yet.
+	 * Returns an enum kvm_page_track_verdict, or an error that KVM_RUN ends
+	 * with if this is a fault, and that else counts as KVM_PAGE_TRACK_STOP.
+	 * If @access->too_late, that counts as KVM_PAGE_TRACK_GO_ON.
+	 * Context: as track_write.
 	 */
 	int (*track_access)(struct kvm_vcpu *vcpu,
-			    const struct kvm_page_track_access *access, u8 action,
+			    struct kvm_page_track_access *access, u8 action,
 			    struct kvm_page_track_notifier_node *node);
 
 	/*

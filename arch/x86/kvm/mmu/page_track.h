@@ -134,6 +134,8 @@ void kvm_page_track_add_notifier(struct kvm *kvm,
 
 void __kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 			    const u8 *new, int bytes);
+int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
+				  const void **val, int bytes);
 
 /*
  * Tell the trackers of a write that KVM did for the guest, see track_write.
@@ -152,6 +154,8 @@ static inline void kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa,
 	smp_mb();
 
 	lockdep_assert_once(srcu_read_lock_held(&vcpu->kvm->srcu));
+
+	vcpu->arch.page_track_insn.too_late = true;
 
 	if (!hlist_empty(&vcpu->kvm->arch.track_notifier_head.track_notifier_list))
 		__kvm_page_track_write(vcpu, gpa, gva, new, bytes);
@@ -175,6 +179,62 @@ static inline bool kvm_page_track_has_external(struct kvm *kvm)
 {
 	return IS_ENABLED(CONFIG_KVM_EXTERNAL_WRITE_TRACKING) &&
 	       READ_ONCE(kvm->arch.track_notifier_head.nr_external);
+}
+
+/*
+ * KVM's emulator starts an instruction, or an element of a string instruction, after
+ * a fault at @cr2_or_gpa, if any.  If @can_stop, it may be tried again from here.
+ *
+ * Context: the vCPU's thread.
+ */
+static inline void kvm_page_track_begin_insn(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa,
+					     bool can_stop)
+{
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+
+	insn->active = can_stop && kvm_page_track_has_external(vcpu->kvm);
+	insn->too_late = false;
+	insn->asking = false;
+	insn->fault_told &= vcpu->arch.page_track_fault.cr2_or_gpa == cr2_or_gpa;
+}
+
+/* That was its end.  If @stopped, it will be tried again. */
+static inline void kvm_page_track_end_insn(struct kvm_vcpu *vcpu, bool stopped)
+{
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+
+	insn->active = false;
+	insn->fault_told = false;
+	if (!stopped)
+		insn->nr_answers = 0;
+}
+
+/*
+ * May kvm_page_track_before_write() call trackers?
+ *
+ * Context: the vCPU's thread.
+ */
+static inline bool kvm_page_track_insn_active(struct kvm_vcpu *vcpu)
+{
+	return IS_ENABLED(CONFIG_KVM_EXTERNAL_WRITE_TRACKING) &&
+	       vcpu->arch.page_track_insn.active;
+}
+
+/*
+ * Tell the trackers that KVM's emulator is about to write @bytes at *@val, in one
+ * page, for an instruction, see track_access.  May lead *@val to other bytes.
+ *
+ * Returns 0 if they are to be written, 1 if not, or -EAGAIN if the instruction has
+ * to stop.
+ * Context: kvm->srcu held, may sleep.
+ */
+static inline int kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
+					      const void **val, int bytes)
+{
+	if (!kvm_page_track_insn_active(vcpu))
+		return 0;
+
+	return __kvm_page_track_before_write(vcpu, gpa, gva, val, bytes);
 }
 
 /*

@@ -19,6 +19,7 @@
 #include "kvm_cache_regs.h"
 #include "mmu.h"
 #include "page_track.h"
+#include "page_track_exit.h"
 #include "page_track_fd.h"
 #include "page_track_ring.h"
 
@@ -81,6 +82,10 @@ static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 
 			event.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
 	}
 
+	/* What could not be asked is told. */
+	if (action == KVM_PAGE_TRACK_ACTION_EXIT && page_track_was_asked(vcpu, gpa, node->id))
+		return;
+
 	if (bytes > sizeof(event.data))
 		event.flags |= KVM_PAGE_TRACK_EVENT_TRUNCATED;
 	memcpy(event.data, new, min_t(size_t, bytes, sizeof(event.data)));
@@ -88,46 +93,69 @@ static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 
 	push_event(vcpu, to_tracker(node), &event);
 }
 
-static int tracker_access(struct kvm_vcpu *vcpu,
-			  const struct kvm_page_track_access *access, u8 action,
-			  struct kvm_page_track_notifier_node *node)
+/* Let the guest have the page, so that it does the access itself. */
+static int drop_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
+		     u8 action, struct page_tracker *tracker)
 {
 	struct kvm_page_track_event event = {
 		.gpa = access->gpa,
+		.gva = access->gva,
 		.mode = KVM_PAGE_TRACK_MODE_WRITE,
 		.phase = KVM_PAGE_TRACK_PHASE_BEFORE,
 		.flags = KVM_PAGE_TRACK_EVENT_DROPPED,
 	};
-	struct page_tracker *tracker = to_tracker(node);
 	int r;
 
-	if (!page_track_ring_has_room(&tracker->ring)) {
-		kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
-		return 1;
-	}
-
-	if (action == KVM_PAGE_TRACK_ACTION_NOTIFY && !access->unemulated)
-		return 0;
-
-	r = kvm_page_track_drop_page(vcpu->kvm, node, gpa_to_gfn(access->gpa),
+	r = kvm_page_track_drop_page(vcpu->kvm, &tracker->node, gpa_to_gfn(access->gpa),
 				     access->mode, action);
 	if (r < 0)
 		return r;
 
-	/* Otherwise another vCPU was faster. */
-	if (r) {
-		if (access->gva_valid) {
-			event.gva = access->gva;
-			event.flags |= KVM_PAGE_TRACK_EVENT_GVA;
-		}
-		if (access->page_walk)
-			event.flags |= KVM_PAGE_TRACK_EVENT_PAGE_WALK;
-		if (access->unemulated)
-			event.flags |= KVM_PAGE_TRACK_EVENT_UNEMULATED;
+	/* Another vCPU was faster. */
+	if (!r)
+		return KVM_PAGE_TRACK_STOP;
+
+	if (access->gva_valid)
+		event.flags |= KVM_PAGE_TRACK_EVENT_GVA;
+	else
+		event.gva = 0;
+	if (access->page_walk)
+		event.flags |= KVM_PAGE_TRACK_EVENT_PAGE_WALK;
+	if (access->unemulated)
+		event.flags |= KVM_PAGE_TRACK_EVENT_UNEMULATED;
+
+	if (action == KVM_PAGE_TRACK_ACTION_EXIT)
+		page_track_tell(vcpu, &tracker->node, tracker->user_data, &event);
+	else
 		push_event(vcpu, tracker, &event);
+
+	return KVM_PAGE_TRACK_STOP;
+}
+
+static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access,
+			  u8 action, struct kvm_page_track_notifier_node *node)
+{
+	struct page_tracker *tracker = to_tracker(node);
+
+	if (!access->too_late && !page_track_ring_has_room(&tracker->ring)) {
+		kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
+		return KVM_PAGE_TRACK_STOP;
 	}
 
-	return 1;
+	if (access->unemulated)
+		return drop_page(vcpu, access, action, tracker);
+
+	switch (action) {
+	case KVM_PAGE_TRACK_ACTION_ONCE:
+		/* Of what the emulator writes, tracker_write() will tell. */
+		return access->data ? KVM_PAGE_TRACK_GO_ON :
+				      drop_page(vcpu, access, action, tracker);
+	case KVM_PAGE_TRACK_ACTION_EXIT:
+		return access->data ? page_track_ask(vcpu, node, tracker->user_data, access) :
+				      KVM_PAGE_TRACK_WANT_DATA;
+	default:
+		return KVM_PAGE_TRACK_GO_ON;
+	}
 }
 
 bool kvm_page_track_must_exit(struct kvm_vcpu *vcpu)
@@ -140,6 +168,9 @@ bool kvm_page_track_must_exit(struct kvm_vcpu *vcpu)
 				  node, srcu_read_lock_held(&kvm->srcu)) {
 		if (n->track_access != tracker_access)
 			continue;
+
+		if (page_track_exit_to_ask(vcpu, n))
+			return true;
 
 		tracker = to_tracker(n);
 		if (page_track_ring_has_room(&tracker->ring))
@@ -164,7 +195,7 @@ static int get_range(struct kvm_page_track_range *range, const void __user *argp
 		return -EFAULT;
 
 	if (range->reserved || range->mode != KVM_PAGE_TRACK_MODE_WRITE ||
-	    range->action > KVM_PAGE_TRACK_ACTION_ONCE ||
+	    range->action > KVM_PAGE_TRACK_ACTION_EXIT ||
 	    !PAGE_ALIGNED(range->gpa) || !PAGE_ALIGNED(range->size))
 		return -EINVAL;
 
@@ -336,5 +367,6 @@ int kvm_page_track_capability(struct kvm *kvm)
 
 	return KVM_PAGE_TRACK_CAP_MODE(KVM_PAGE_TRACK_MODE_WRITE) |
 	       KVM_PAGE_TRACK_CAP_ACTION(KVM_PAGE_TRACK_ACTION_NOTIFY) |
-	       KVM_PAGE_TRACK_CAP_ACTION(KVM_PAGE_TRACK_ACTION_ONCE);
+	       KVM_PAGE_TRACK_CAP_ACTION(KVM_PAGE_TRACK_ACTION_ONCE) |
+	       KVM_PAGE_TRACK_CAP_ACTION(KVM_PAGE_TRACK_ACTION_EXIT);
 }

@@ -41,6 +41,8 @@ void kvm_page_track_add_notifier(struct kvm *kvm,
 		mt_set_external_lock(&n->ranges[mode], &kvm->slots_arch_lock);
 	}
 
+	n->id = ++kvm->arch.track_notifier_head.last_id;
+
 	hlist_for_each(pos, list)
 		last = pos;
 
@@ -86,11 +88,11 @@ void kvm_page_track_flush_slot(struct kvm *kvm, const struct kvm_memory_slot *sl
 
 #ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING
 /*
- * Returns the first error, 1 if a tracker wants the instruction retried, 0 if one or
- * more let KVM go on, or -ENOENT if none tracks the gfn.
+ * Returns the first error, the last enum kvm_page_track_verdict that a tracker
+ * wants, or -ENOENT if none tracks the gfn.
  */
 static int call_track_access(struct kvm_vcpu *vcpu,
-			     const struct kvm_page_track_access *access)
+			     struct kvm_page_track_access *access)
 {
 	struct kvm_page_track_notifier_node *n;
 	struct kvm *kvm = vcpu->kvm;
@@ -120,7 +122,7 @@ static int call_track_access(struct kvm_vcpu *vcpu,
  * look again when those who change ranges are through with them.
  */
 static int call_unemulated(struct kvm_vcpu *vcpu,
-			   const struct kvm_page_track_access *access)
+			   struct kvm_page_track_access *access)
 {
 	gfn_t gfn = gpa_to_gfn(access->gpa);
 	int r = call_track_access(vcpu, access);
@@ -135,8 +137,11 @@ static int call_unemulated(struct kvm_vcpu *vcpu,
 	if (r != -ENOENT)
 		return r;
 
-	return !kvm_slot_page_track_is_active(vcpu->kvm, kvm_vcpu_gfn_to_memslot(vcpu, gfn),
-					      gfn, access->mode);
+	if (kvm_slot_page_track_is_active(vcpu->kvm, kvm_vcpu_gfn_to_memslot(vcpu, gfn),
+					  gfn, access->mode))
+		return KVM_PAGE_TRACK_GO_ON;
+
+	return KVM_PAGE_TRACK_STOP;
 }
 
 int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
@@ -164,19 +169,50 @@ int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fau
 	if (r < 0 && r != -ENOENT)
 		return r;
 
-	return r > 0 ? RET_PF_RETRY : RET_PF_WRITE_PROTECTED;
+	vcpu->arch.page_track_insn.fault_told = r == KVM_PAGE_TRACK_GO_ON;
+	return r == KVM_PAGE_TRACK_STOP ? RET_PF_RETRY : RET_PF_WRITE_PROTECTED;
+}
+
+int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
+				  const void **val, int bytes)
+{
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+	struct kvm_page_track_access access = {
+		.mode = KVM_PAGE_TRACK_WRITE,
+		.gpa = gpa,
+		.gva = gva,
+		.gva_valid = true,
+		.too_late = insn->too_late,
+		.data = *val,
+		.bytes = bytes,
+	};
+	int r;
+
+	if (insn->fault_told && vcpu->arch.page_track_fault.access.gpa == gpa)
+		return 0;
+
+	r = call_track_access(vcpu, &access);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 || r == KVM_PAGE_TRACK_STOP)
+		return insn->too_late ? 0 : -EAGAIN;
+
+	*val = access.data;
+	return r == KVM_PAGE_TRACK_SKIP;
 }
 
 int kvm_page_track_emulation_failed(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa)
 {
 	struct kvm_page_track_fault *fault = &vcpu->arch.page_track_fault;
+	int r;
 
 	/* Another fault than one on a gfn that is write-protected? */
 	if (fault->cr2_or_gpa != cr2_or_gpa || fault->rip != kvm_rip_read(vcpu))
 		return 0;
 
 	fault->access.unemulated = true;
-	return call_unemulated(vcpu, &fault->access);
+	r = call_unemulated(vcpu, &fault->access);
+	return r < 0 || r == KVM_PAGE_TRACK_STOP;
 }
 
 int kvm_page_track_register_notifier(struct kvm *kvm,

@@ -27,6 +27,7 @@
 /* Actions: what an access leads to. */
 #define KVM_PAGE_TRACK_ACTION_NOTIFY	0	/* each leads to an event */
 #define KVM_PAGE_TRACK_ACTION_ONCE	1	/* the first of a page does */
+#define KVM_PAGE_TRACK_ACTION_EXIT	2	/* KVM_RUN returns before each */
 
 /* The value of KVM_CAP_X86_PAGE_TRACK: a bit for each mode and action there is. */
 #define KVM_PAGE_TRACK_CAP_MODE(mode)		(1u << (mode))
@@ -89,5 +90,11 @@ struct kvm_page_track_ring {
 
 /* Why KVM_RUN returned with KVM_EXIT_PAGE_TRACK. */
 #define KVM_PAGE_TRACK_REASON_RING_FULL	0
+#define KVM_PAGE_TRACK_REASON_ACCESS	1
+
+/* What userspace wants then, in the reply of struct kvm_run. */
+#define KVM_PAGE_TRACK_REPLY_ALLOW	0
+#define KVM_PAGE_TRACK_REPLY_SKIP	1	/* as if it was written */
+#define KVM_PAGE_TRACK_REPLY_REPLACE	2	/* write the data of struct kvm_run */
 
 #endif /* _UAPI_ASM_X86_KVM_PAGE_TRACK_H */

@@ -49,7 +49,8 @@ static void test_create(struct pt_guest *g)
 	TEST_ASSERT_EQ(value, kvm_check_cap(KVM_CAP_X86_PAGE_TRACK));
 	want = KVM_PAGE_TRACK_CAP_MODE(KVM_PAGE_TRACK_MODE_WRITE) |
 	       KVM_PAGE_TRACK_CAP_ACTION(TRACKER_NOTIFY) |
-	       KVM_PAGE_TRACK_CAP_ACTION(TRACKER_ONCE);
+	       KVM_PAGE_TRACK_CAP_ACTION(TRACKER_ONCE) |
+	       KVM_PAGE_TRACK_CAP_ACTION(TRACKER_EXIT);
 	TEST_ASSERT_EQ(value, want);
 
 	for (i = 0; i < ARRAY_SIZE(calls); i++)
@@ -74,7 +75,7 @@ static void test_bad_ranges(struct pt_guest *g)
 		{ .gpa = 0, .size = PAGE_SIZE + 1 },
 		{ .gpa = 0, .size = PAGE_SIZE, .mode = 1 },
 		{ .gpa = 0, .size = PAGE_SIZE, .mode = ~0u },
-		{ .gpa = 0, .size = PAGE_SIZE, .action = 2 },
+		{ .gpa = 0, .size = PAGE_SIZE, .action = TRACKER_EXIT + 1 },
 		{ .gpa = 0, .size = PAGE_SIZE, .action = ~0u },
 		{ .gpa = 0, .size = PAGE_SIZE, .reserved = 1 },
 		{ .gpa = 1ul << 52, .size = PAGE_SIZE },

@@ -3,7 +3,7 @@
  * With two-dimensional paging, the CPU's page walk faults on a tracked page table
  * as it may have to set accessed bits.  The emulator must not take the faulting
  * entry for what the instruction accesses, though the offsets in their pages are
- * the same here.
+ * the same here.  Nor may a CALL take the return address' place for its target's.
  */
 #include <string.h>
 
@@ -67,11 +67,36 @@ static void test_once(struct pt_guest *g)
 	tracker_close(&t);
 }
 
+/* The fault is on the stack: the CALL must not take its target from there. */
+static void test_call(struct pt_guest *g)
+{
+	struct kvm_regs regs = { .rdi = VA + PAGE_SIZE + 8, .rsi = VA };
+	struct kvm_page_track_event want;
+	struct tracker t;
+
+	pt_map(g, VA & PAGE_MASK, GPA & PAGE_MASK);
+	pt_map(g, (VA & PAGE_MASK) + PAGE_SIZE, (GPA & PAGE_MASK) + PAGE_SIZE);
+	memset(addr_gpa2hva(g->vm, GPA + PAGE_SIZE), 0xff, 8);
+	tracker_create(g->vm, &t, 64, 0, 0);
+	tracker_add(&t, (GPA & PAGE_MASK) + PAGE_SIZE, PAGE_SIZE, TRACKER_NOTIFY);
+
+	TEST_ASSERT(pt_run(g, PT_CALL, &regs), "The CALL went astray");
+	TEST_ASSERT_EQ(regs.rsp, VA + PAGE_SIZE);
+	TEST_ASSERT(!memcmp(addr_gpa2hva(g->vm, GPA + PAGE_SIZE), &regs.rax, 8),
+		    "No return address on the stack");
+
+	want = tracker_write_event(g, VA + PAGE_SIZE, GPA + PAGE_SIZE, &regs.rax, 8);
+	TRACKER_ASSERT_EVENT(&t, &want);
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
 int main(void)
 {
 	static const struct pt_case cases[] = {
 		{ "a walk through a tracked table is no access", test_notify, PT_4LEVEL_BIT },
 		{ "a walk through a table tracked once is told", test_once, PT_4LEVEL_BIT },
+		{ "a call finds its target while its stack is tracked", test_call, PT_4LEVEL_BIT },
 	};
 
 	tracker_require();

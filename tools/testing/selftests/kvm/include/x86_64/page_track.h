@@ -80,6 +80,8 @@ enum pt_op {
 	PT_WRITE_CR3,	/* cr3 = rax */
 	PT_FLUSH_CR4,	/* toggle CR4.PGE twice, ecx is a scratch register */
 	PT_SPIN4,	/* *rdi = eax until *rsi is not 0, then *rdi = edx */
+	PT_CALL,	/* through *rsi, with the stack below rdi; 64-bit mode only */
+	PT_INS1,	/* a byte of port dx to *rdi */
 	NR_PT_OPS,
 };
 

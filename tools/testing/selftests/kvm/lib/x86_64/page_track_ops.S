@@ -67,6 +67,12 @@ pt_ops:
 	je 1b
 	mov %edx, (%rdi)
 	pt_end
+	mov %edi, %esp
+	lea 1f(%rip), %rax
+	mov %rax, (%rsi)
+	call *(%rsi)
+1:	pt_end
+	pt_op insb
 .global pt_ops_end
 pt_ops_end:
 

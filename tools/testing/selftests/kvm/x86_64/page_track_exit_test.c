@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Action exit: KVM_RUN returns before a write with what would be written, and
+ * userspace allows it, skips it or has something else written.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "page_tracker.h"
+
+#define VA	0x40000000ul
+#define GPA	pt_data(0)
+#define TWO	(VA + PAGE_SIZE - 3)	/* crosses into the second page after 3 bytes */
+#define ID	0x1234567890ul
+
+static void init(struct pt_guest *g, struct tracker *t)
+{
+	pt_map(g, VA, GPA);
+	pt_map(g, VA + PAGE_SIZE, GPA + PAGE_SIZE);
+	memset(addr_gpa2hva(g->vm, GPA), 0x11, 2 * PAGE_SIZE);
+	tracker_create(g->vm, t, 64, 0, ID);
+	tracker_add(t, GPA, 2 * PAGE_SIZE, TRACKER_EXIT);
+}
+
+static void *mem(struct pt_guest *g, uint64_t va)
+{
+	return addr_gpa2hva(g->vm, GPA + va - VA);
+}
+
+#define ASSERT_MEM(g, va, data, len)						\
+	TEST_ASSERT(!memcmp(mem(g, va), data, len), "Not the bytes that had to be written")
+
+/* KVM_RUN has returned with the question for @len bytes @data at @va. */
+static void assert_asked(struct pt_guest *g, uint64_t va, const void *data, int len)
+{
+	struct kvm_run *run = g->vcpu->run;
+	uint32_t flags = KVM_PAGE_TRACK_EVENT_GVA;
+
+	if (len > sizeof(run->page_track.data))
+		flags |= KVM_PAGE_TRACK_EVENT_TRUNCATED;
+
+	TEST_ASSERT(run->exit_reason == KVM_EXIT_PAGE_TRACK, "exit reason %u (%s)",
+		    run->exit_reason, exit_reason_str(run->exit_reason));
+	TEST_ASSERT_EQ(run->page_track.reason, KVM_PAGE_TRACK_REASON_ACCESS);
+	TEST_ASSERT_EQ(run->page_track.flags, flags);
+	TEST_ASSERT_EQ(run->page_track.gpa, GPA + va - VA);
+	TEST_ASSERT_EQ(run->page_track.gva, va);
+	TEST_ASSERT_EQ(run->page_track.mode, KVM_PAGE_TRACK_MODE_WRITE);
+	TEST_ASSERT_EQ(run->page_track.reply, KVM_PAGE_TRACK_REPLY_ALLOW);
+	TEST_ASSERT_EQ(run->page_track.len, len);
+	TEST_ASSERT(len > 16 || !memcmp(run->page_track.data, data, len),
+		    "Not the bytes that the guest writes");
+}
+
+static void assert_ended(struct pt_guest *g)
+{
+	TEST_ASSERT(pt_has_ended(g), "exit reason %u (%s)", g->vcpu->run->exit_reason,
+		    exit_reason_str(g->vcpu->run->exit_reason));
+}
+
+static void start(struct pt_guest *g, enum pt_op op, const struct kvm_regs *regs)
+{
+	pt_start(g, op, regs);
+	vcpu_run(g->vcpu);
+}
+
+static void start_store(struct pt_guest *g, uint64_t va, uint32_t val)
+{
+	struct kvm_regs regs = { .rdi = va, .rax = val };
+
+	start(g, PT_STORE4, &regs);
+}
+
+/* Reply and go on; @data is for KVM_PAGE_TRACK_REPLY_REPLACE. */
+static void reply(struct pt_guest *g, uint8_t reply, const void *data)
+{
+	struct kvm_run *run = g->vcpu->run;
+
+	run->page_track.reply = reply;
+	if (data)
+		memcpy(run->page_track.data, data, run->page_track.len);
+	vcpu_run(g->vcpu);
+}
+
+static void allow(struct pt_guest *g)
+{
+	reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, NULL);
+}
+
+static void skip(struct pt_guest *g)
+{
+	reply(g, KVM_PAGE_TRACK_REPLY_SKIP, NULL);
+}
+
+static void replace(struct pt_guest *g, const void *data)
+{
+	reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, data);
+}
+
+static void test_replies(struct pt_guest *g)
+{
+	uint32_t old, val = 0x600df00d, other = 0x0ddba115;
+	struct kvm_regs regs;
+	struct tracker t;
+
+	init(g, &t);
+	old = *(uint32_t *)mem(g, VA);
+
+	start_store(g, VA, val);
+	assert_asked(g, VA, &val, 4);
+	TEST_ASSERT_EQ(g->vcpu->run->page_track.user_data, ID);
+	vcpu_regs_get(g->vcpu, &regs);
+	TEST_ASSERT_EQ(regs.rip, pt_op_rip(PT_STORE4));
+	ASSERT_MEM(g, VA, &old, 4);
+
+	skip(g);
+	assert_ended(g);
+	ASSERT_MEM(g, VA, &old, 4);
+
+	start_store(g, VA, val);
+	assert_asked(g, VA, &val, 4);
+	replace(g, &other);
+	assert_ended(g);
+	ASSERT_MEM(g, VA, &other, 4);
+
+	start_store(g, VA, val);
+	assert_asked(g, VA, &val, 4);
+	ASSERT_MEM(g, VA, &other, 4);
+	allow(g);
+	assert_ended(g);
+	ASSERT_MEM(g, VA, &val, 4);
+
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+/* What each of these writes, where memory is 0x11 all over. */
+static void test_kinds(struct pt_guest *g)
+{
+	static const struct {
+		enum pt_op op;
+		int len, offset;
+		uint8_t data[16];
+	} kinds[] = {
+		{ PT_STORE1, 1, 0, "\x84" },
+		{ PT_STORE2, 2, 0, "\x84\x83" },
+		{ PT_STORE8, 8, 0, "\x84\x83\x82\x81\0\0\0\0" },
+		{ PT_STORE8_MMX, 8, 0, "\x84\x83\x82\x81\x74\x73\x72\x71" },
+		{ PT_STORE16_SSE, 16, 0, "\x84\x83\x82\x81\x74\x73\x72\x71\x84\x83\x82\x81\x74\x73\x72\x71" },
+		{ PT_XCHG1, 1, 0, "\x84" },
+		{ PT_XCHG8, 8, 0, "\x84\x83\x82\x81\0\0\0\0" },
+		{ PT_LOCK_OR4, 4, 0, "\x95\x93\x93\x91" },
+		{ PT_LOCK_AND4, 4, 0, "\0\x01\0\x01" },
+		{ PT_LOCK_XADD4, 4, 0, "\x95\x94\x93\x92" },
+		/* These compare, find something else and write it back. */
+		{ PT_CMPXCHG4, 4, 0, "\x11\x11\x11\x11" },
+		{ PT_CMPXCHG8, 8, 0, "\x11\x11\x11\x11\x11\x11\x11\x11" },
+		{ PT_REP_MOVS1, 1, 0, "\x22" },
+		{ PT_PUSH, 8, -8, "\x84\x83\x82\x81\0\0\0\0" },
+	};
+	uint8_t before[16], other[16];
+	struct kvm_regs regs;
+	struct tracker t;
+	uint64_t va;
+	int i;
+
+	init(g, &t);
+	memset(before, 0x11, sizeof(before));
+	memset(other, 0x77, sizeof(other));
+	pt_map(g, VA + 0x10000, pt_data(5));
+	memset(addr_gpa2hva(g->vm, pt_data(5)), 0x22, 16);
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		regs = (struct kvm_regs) {
+			.rdi = VA + 0x100, .rsi = VA + 0x10000,
+			.rax = 0x81828384, .rdx = 0x71727374, .rcx = 1,
+		};
+		va = regs.rdi + kinds[i].offset;
+
+		start(g, kinds[i].op, &regs);
+		assert_asked(g, va, kinds[i].data, kinds[i].len);
+		ASSERT_MEM(g, va, before, kinds[i].len);
+		skip(g);
+		assert_ended(g);
+		ASSERT_MEM(g, va, before, kinds[i].len);
+
+		start(g, kinds[i].op, &regs);
+		assert_asked(g, va, kinds[i].data, kinds[i].len);
+		allow(g);
+		assert_ended(g);
+		ASSERT_MEM(g, va, kinds[i].data, kinds[i].len);
+		memset(mem(g, va), 0x11, 16);
+
+		start(g, kinds[i].op, &regs);
+		replace(g, other);
+		assert_ended(g);
+		ASSERT_MEM(g, va, other, kinds[i].len);
+		memset(mem(g, va), 0x11, 16);
+	}
+
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+/* Both halves are asked before one is written, the second one first. */
+static void test_crossing(struct pt_guest *g)
+{
+	uint8_t before[8], data[8] = { 1, 2, 3, 4, 5, 6, 7, 8 }, other[5] = { 9, 9, 9, 9, 9 };
+	struct kvm_regs regs = { .rdi = TWO, .rax = 0x0807060504030201 };
+	struct tracker t;
+
+	init(g, &t);
+	memset(before, 0x11, sizeof(before));
+	start(g, PT_STORE8, &regs);
+	assert_asked(g, VA + PAGE_SIZE, data + 3, 5);
+	replace(g, other);
+	assert_asked(g, TWO, data, 3);
+	ASSERT_MEM(g, TWO, before, 8);
+	allow(g);
+	assert_ended(g);
+	memcpy(data + 3, other, 5);
+	ASSERT_MEM(g, TWO, data, 8);
+
+	/* One half may stay what it was. */
+	regs.rax = ~0ul;
+	start(g, PT_STORE8, &regs);
+	allow(g);
+	skip(g);
+	assert_ended(g);
+	memset(data + 3, 0xff, 5);
+	ASSERT_MEM(g, TWO, data, 8);
+
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+static void test_string(struct pt_guest *g)
+{
+	struct kvm_regs regs = { .rdi = VA, .rax = 0x5a5a5a5a, .rcx = 20 };
+	uint32_t before = 0x11111111;
+	struct tracker t;
+	int i;
+
+	init(g, &t);
+	start(g, PT_REP_STOS4, &regs);
+	for (i = 0; i < 20; i++) {
+		assert_asked(g, VA + 4 * i, &regs.rax, 4);
+		vcpu_regs_get(g->vcpu, &regs);
+		TEST_ASSERT_EQ(regs.rcx, 20 - i);
+		if (i % 2)
+			allow(g);
+		else
+			skip(g);
+	}
+	assert_ended(g);
+	for (i = 0; i < 20; i++)
+		ASSERT_MEM(g, VA + 4 * i, i % 2 ? (void *)&regs.rax : &before, 4);
+
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+/* KVM_RUN fails, nothing changes, and a good reply is still taken. */
+static void assert_bad_reply(struct pt_guest *g, uint8_t bad)
+{
+	g->vcpu->run->page_track.reply = bad;
+	TEST_ASSERT(_vcpu_run(g->vcpu) == -1 && errno == EINVAL, "Reply %u, errno %d", bad,
+		    errno);
+}
+
+static void test_bad_reply(struct pt_guest *g)
+{
+	uint32_t old, val = 0x600df00d;
+	struct tracker t;
+
+	init(g, &t);
+	old = *(uint32_t *)mem(g, VA);
+	start_store(g, VA, val);
+	assert_bad_reply(g, KVM_PAGE_TRACK_REPLY_REPLACE + 1);
+	assert_bad_reply(g, 0xff);
+	ASSERT_MEM(g, VA, &old, 4);
+	allow(g);
+	assert_ended(g);
+	ASSERT_MEM(g, VA, &val, 4);
+	tracker_close(&t);
+}
+
+/* FXSAVE of a 32-bit guest: more than can be shown, or replaced. */
+static void test_truncated(struct pt_guest *g)
+{
+	struct kvm_regs regs = { .rdi = VA };
+	struct tracker t;
+
+	init(g, &t);
+	start(g, PT_FXSAVE, &regs);
+	assert_asked(g, VA, NULL, 288);
+	assert_bad_reply(g, KVM_PAGE_TRACK_REPLY_REPLACE);
+	skip(g);
+	assert_ended(g);
+	TEST_ASSERT_EQ(*(uint32_t *)mem(g, VA), 0x11111111);
+
+	start(g, PT_FXSAVE, &regs);
+	assert_asked(g, VA, NULL, 288);
+	allow(g);
+	assert_ended(g);
+	TEST_ASSERT_EQ(*(uint16_t *)mem(g, VA), 0x37f);
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+/* The guest does itself what KVM cannot do, once userspace knows. */
+static void test_unemulated(struct pt_guest *g)
+{
+	struct kvm_regs regs = { .rdi = VA };
+	struct kvm_run *run = g->vcpu->run;
+	struct tracker t;
+
+	init(g, &t);
+	start(g, PT_FXSAVE, &regs);
+	TEST_ASSERT_EQ(run->exit_reason, KVM_EXIT_PAGE_TRACK);
+	TEST_ASSERT_EQ(run->page_track.reason, KVM_PAGE_TRACK_REASON_ACCESS);
+	TEST_ASSERT_EQ(run->page_track.flags & ~KVM_PAGE_TRACK_EVENT_GVA,
+		       KVM_PAGE_TRACK_EVENT_DROPPED | KVM_PAGE_TRACK_EVENT_UNEMULATED);
+	TEST_ASSERT_EQ(run->page_track.gpa, GPA);
+	TEST_ASSERT_EQ(run->page_track.len, 0);
+	TEST_ASSERT_EQ(*(uint32_t *)mem(g, VA), 0x11111111);
+
+	assert_bad_reply(g, KVM_PAGE_TRACK_REPLY_SKIP);
+	assert_bad_reply(g, KVM_PAGE_TRACK_REPLY_REPLACE);
+	allow(g);
+	assert_ended(g);
+	TEST_ASSERT_EQ(*(uint16_t *)mem(g, VA), 0x37f);
+
+	/* The other page is tracked still, this one is not. */
+	start_store(g, VA, 1);
+	assert_ended(g);
+	start_store(g, VA + PAGE_SIZE, 1);
+	TEST_ASSERT_EQ(run->exit_reason, KVM_EXIT_PAGE_TRACK);
+	allow(g);
+	assert_ended(g);
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+/* What a device has given cannot be read again: the write is told, not asked. */
+static void test_ins(struct pt_guest *g)
+{
+	struct kvm_regs regs = { .rdi = VA, .rdx = 0x77 };
+	struct kvm_run *run = g->vcpu->run;
+	struct kvm_page_track_event want;
+	uint8_t byte = 0xab;
+	struct tracker t;
+
+	init(g, &t);
+	start(g, PT_INS1, &regs);
+	TEST_ASSERT(run->exit_reason == KVM_EXIT_IO && run->io.port == 0x77 &&
+		    run->io.direction == KVM_EXIT_IO_IN, "exit reason %u", run->exit_reason);
+	*((uint8_t *)run + run->io.data_offset) = byte;
+	vcpu_run(g->vcpu);
+	assert_ended(g);
+	ASSERT_MEM(g, VA, &byte, 1);
+	want = tracker_write_event(g, VA, GPA, &byte, 1);
+	TRACKER_ASSERT_EVENT(&t, &want);
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+int main(void)
+{
+	static const struct pt_case cases[] = {
+		{ "a write is allowed, skipped and replaced", test_replies, PT_ALL_MODES },
+		{ "each kind of write asks", test_kinds, PT_4LEVEL_BIT },
+		{ "a write to two pages asks for both first", test_crossing, PT_4LEVEL_BIT },
+		{ "a string instruction asks for each element", test_string, PT_ALL_MODES },
+		{ "a bad reply changes nothing", test_bad_reply, PT_4LEVEL_BIT },
+		{ "a large write is not replaced", test_truncated, PT_32_BIT },
+		{ "an unemulated write is told before it is done", test_unemulated, PT_4LEVEL_BIT },
+		{ "input from a device is told, not asked", test_ins, PT_4LEVEL_BIT },
+	};
+
+	tracker_require();
+	pt_run_cases(cases, ARRAY_SIZE(cases));
+}
