@@ -21,8 +21,8 @@ int kvm_vm_ioctl_create_page_tracker(struct kvm *kvm, const void __user *argp);
 int kvm_page_track_capability(struct kvm *kvm);
 
 /*
- * KVM_REQ_PAGE_TRACK: Must @vcpu leave KVM_RUN, since a ring is full?  If so,
- * vcpu->run says why, and the request stays.
+ * KVM_REQ_PAGE_TRACK: Must @vcpu leave KVM_RUN, with a question or since a ring is
+ * full?  If so, vcpu->run says why.  The request stays as long as a ring is full.
  *
  * Context: the vCPU's thread, kvm->srcu held.
  */

@@ -180,7 +180,7 @@ static vm_fault_t ring_fault(struct vm_fault *vmf)
 {
 	struct page_track_ring *ring = vmf->vma->vm_private_data;
 
-	/* The mapping is of the ring's size, see page_track_ring_mmap(). */
+	/* The mapping has at most the ring's size, see page_track_ring_mmap(). */
 	vmf->page = vmalloc_to_page((void *)ring->shared + (vmf->pgoff << PAGE_SHIFT));
 	get_page(vmf->page);
 	return 0;
@@ -192,8 +192,10 @@ static const struct vm_operations_struct ring_vm_ops = {
 
 int page_track_ring_mmap(struct page_track_ring *ring, struct vm_area_struct *vma)
 {
+	unsigned long size = vma->vm_end - vma->vm_start;
+
 	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff ||
-	    vma->vm_end - vma->vm_start != shared_size(ring->nr_events))
+	    (size != PAGE_SIZE && size != shared_size(ring->nr_events)))
 		return -EINVAL;
 
 	/* Must stay of this size. */

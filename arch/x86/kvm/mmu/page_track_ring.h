@@ -67,8 +67,8 @@ bool page_track_ring_has_room(struct page_track_ring *ring);
 bool page_track_ring_has_events(struct page_track_ring *ring);
 
 /*
- * Map all of the shared pages.  Returns 0, or -EINVAL if @vma is private or not of
- * exactly their size.  Context: mmap_lock held for write.
+ * Map all of the shared pages, or the first one.  Returns 0, or -EINVAL if @vma is
+ * private or not of exactly their size.  Context: mmap_lock held for write.
  */
 int page_track_ring_mmap(struct page_track_ring *ring, struct vm_area_struct *vma);
 
