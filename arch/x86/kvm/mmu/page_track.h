@@ -234,6 +234,11 @@ static inline int kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, 
 	if (!kvm_page_track_insn_active(vcpu))
 		return 0;
 
+	/* The trackers know from the fault. */
+	if (vcpu->arch.page_track_insn.fault_told &&
+	    vcpu->arch.page_track_fault.access.gpa == gpa)
+		return 0;
+
 	return __kvm_page_track_before_write(vcpu, gpa, gva, val, bytes);
 }
 

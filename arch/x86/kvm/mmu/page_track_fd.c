@@ -18,6 +18,8 @@
 
 #include "kvm_cache_regs.h"
 #include "mmu.h"
+#include "mmu_internal.h"
+#include "mmutrace.h"
 #include "page_track.h"
 #include "page_track_exit.h"
 #include "page_track_fd.h"
@@ -49,6 +51,8 @@ static void push_event(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 	if (is_guest_mode(vcpu))
 		event->flags |= KVM_PAGE_TRACK_EVENT_NESTED;
 
+	trace_kvm_page_track_event(vcpu->vcpu_id, event->gpa, event->len, event->phase,
+				   event->flags);
 	page_track_ring_push(&tracker->ring, event);
 
 	/* Whether that was the last room decides what the vCPU does next. */

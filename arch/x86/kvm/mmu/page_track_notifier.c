@@ -109,6 +109,8 @@ static int call_track_access(struct kvm_vcpu *vcpu,
 			continue;
 
 		r = n->track_access(vcpu, access, action, n);
+		trace_kvm_page_track_access(vcpu->vcpu_id, access->gpa, access->bytes,
+					    access->unemulated, r);
 		if (r < 0)
 			return r;
 		result = max(result, r);
@@ -146,26 +148,24 @@ static int call_unemulated(struct kvm_vcpu *vcpu,
 
 int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
 {
-	struct kvm_page_track_access access = {
-		.mode = KVM_PAGE_TRACK_WRITE,
-		.gpa = gfn_to_gpa(fault->gfn) | offset_in_page(fault->addr),
-		.gva = fault->addr,
-		/* Otherwise the fault was in a second dimension. */
-		.gva_valid = vcpu->arch.mmu == &vcpu->arch.root_mmu && !tdp_enabled,
-		.page_walk = fault->error_code & PFERR_GUEST_PAGE_MASK,
-		/* KVM can emulate the next instruction, but not the delivery. */
-		.unemulated = kvm_event_needs_reinjection(vcpu),
-	};
+	struct kvm_page_track_fault *told = &vcpu->arch.page_track_fault;
+	struct kvm_page_track_access *access = &told->access;
 	int r;
 
-	vcpu->arch.page_track_fault = (struct kvm_page_track_fault) {
-		.access = access,
-		.cr2_or_gpa = fault->addr,
-		.rip = kvm_rip_read(vcpu),
-	};
+	told->cr2_or_gpa = fault->addr;
+	told->rip = kvm_rip_read(vcpu);
 
-	r = access.unemulated ? call_unemulated(vcpu, &access) :
-				call_track_access(vcpu, &access);
+	access->mode = KVM_PAGE_TRACK_WRITE;
+	access->gpa = gfn_to_gpa(fault->gfn) | offset_in_page(fault->addr);
+	access->gva = fault->addr;
+	/* Otherwise the fault was in a second dimension. */
+	access->gva_valid = vcpu->arch.mmu == &vcpu->arch.root_mmu && !tdp_enabled;
+	access->page_walk = fault->error_code & PFERR_GUEST_PAGE_MASK;
+	/* KVM can emulate the next instruction, but not the delivery. */
+	access->unemulated = kvm_event_needs_reinjection(vcpu);
+
+	r = access->unemulated ? call_unemulated(vcpu, access) :
+				 call_track_access(vcpu, access);
 	if (r < 0 && r != -ENOENT)
 		return r;
 
@@ -187,9 +187,6 @@ int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 		.bytes = bytes,
 	};
 	int r;
-
-	if (insn->fault_told && vcpu->arch.page_track_fault.access.gpa == gpa)
-		return 0;
 
 	r = call_track_access(vcpu, &access);
 	if (r == -ENOENT)
