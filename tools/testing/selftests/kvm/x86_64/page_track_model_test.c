@@ -171,7 +171,7 @@ static void do_wrong(struct model *m)
 		range.mode = 1 + pick(1000);
 		break;
 	case 4:
-		range.action = 2 - (call && pick(2));
+		range.action = call ? 1 + pick(3) : TRACKER_EXIT + 1;
 		break;
 	case 5:
 		range.reserved = pick_u64() | 1;
