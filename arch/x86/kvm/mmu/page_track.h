@@ -231,6 +231,8 @@ static inline bool kvm_page_track_insn_active(struct kvm_vcpu *vcpu)
 static inline int kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 					      const void **val, int bytes)
 {
+	int r;
+
 	if (!kvm_page_track_insn_active(vcpu))
 		return 0;
 
@@ -239,7 +241,13 @@ static inline int kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, 
 	    vcpu->arch.page_track_fault.access.gpa == gpa)
 		return 0;
 
-	return __kvm_page_track_before_write(vcpu, gpa, gva, val, bytes);
+	r = __kvm_page_track_before_write(vcpu, gpa, gva, val, bytes);
+
+	/* What is skipped counts as written. */
+	if (r > 0)
+		vcpu->arch.page_track_insn.too_late = true;
+
+	return r;
 }
 
 /*

@@ -366,6 +366,45 @@ static void test_ins(struct pt_guest *g)
 	tracker_close(&t);
 }
 
+/* Of several writes, the first is asked, the others are told. */
+static void test_several(struct pt_guest *g, bool do_skip)
+{
+	const uint32_t pushed[] = { 0xa, 0xc, 0xd, 0xb, VA + 0x40, 0xe, 0x5, VA + 0x40 };
+	struct kvm_regs regs = {
+		.rdi = VA + 0x40, .rax = 0xa, .rbx = 0xb, .rcx = 0xc, .rdx = 0xd,
+		.rsi = 0x5, .rbp = 0xe,
+	};
+	struct kvm_page_track_event want;
+	struct tracker t;
+	uint64_t offset;
+	int i;
+
+	init(g, &t);
+	start(g, PT_PUSHA, &regs);
+	assert_asked(g, VA + 0x3c, &pushed[0], 4);
+	if (do_skip)
+		skip(g);
+	else
+		allow(g);
+	assert_ended(g);
+	TEST_ASSERT_EQ(*(uint32_t *)mem(g, VA + 0x3c), do_skip ? 0x11111111 : 0xa);
+
+	for (i = 1; i < ARRAY_SIZE(pushed); i++) {
+		offset = 0x3c - 4 * i;
+		want = tracker_write_event(g, VA + offset, GPA + offset, &pushed[i], 4);
+		TRACKER_ASSERT_EVENT(&t, &want);
+		ASSERT_MEM(g, VA + offset, &pushed[i], 4);
+	}
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+static void test_pusha(struct pt_guest *g)
+{
+	test_several(g, false);
+	test_several(g, true);
+}
+
 int main(void)
 {
 	static const struct pt_case cases[] = {
@@ -373,6 +412,7 @@ int main(void)
 		{ "each kind of write asks", test_kinds, PT_4LEVEL_BIT },
 		{ "a write to two pages asks for both first", test_crossing, PT_4LEVEL_BIT },
 		{ "a string instruction asks for each element", test_string, PT_ALL_MODES },
+		{ "of several writes, the first asks", test_pusha, PT_32_BIT | PT_PAE_BIT },
 		{ "a bad reply changes nothing", test_bad_reply, PT_4LEVEL_BIT },
 		{ "a large write is not replaced", test_truncated, PT_32_BIT },
 		{ "an unemulated write is told before it is done", test_unemulated, PT_4LEVEL_BIT },

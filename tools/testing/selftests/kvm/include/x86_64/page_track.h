@@ -82,6 +82,7 @@ enum pt_op {
 	PT_SPIN4,	/* *rdi = eax until *rsi is not 0, then *rdi = edx */
 	PT_CALL,	/* through *rsi, with the stack below rdi; 64-bit mode only */
 	PT_INS1,	/* a byte of port dx to *rdi */
+	PT_PUSHA,	/* to the stack below rdi; 32-bit code only */
 	NR_PT_OPS,
 };
 

@@ -73,6 +73,9 @@ pt_ops:
 	call *(%rsi)
 1:	pt_end
 	pt_op insb
+	mov %edi, %esp
+	.byte 0x60	/* pusha */
+	pt_end
 .global pt_ops_end
 pt_ops_end:
 
