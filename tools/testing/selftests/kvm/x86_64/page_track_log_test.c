@@ -280,7 +280,7 @@ static void test_log(struct pt_guest *g, int nr)
 		free(w->log);
 	}
 	pr_info("%lu events, the ring was full %lu times\n", events, stops);
-	TEST_ASSERT(events > nr_ops, "%lu events", events);
+	TEST_ASSERT(events, "Nothing was to be logged");
 	free(writers);
 	tracker_close(&t);
 }
