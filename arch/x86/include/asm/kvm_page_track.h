@@ -79,9 +79,10 @@ struct kvm_page_track_fault {
 /* What userspace was asked before a write, and what it wants. */
 struct kvm_page_track_answer {
 	gpa_t gpa;
-	u64 tracker_id;		/* of the last tracker that this was asked for */
-	u16 bytes;
+	u64 asked[4];		/* the trackers that this was asked for */
+	u8 nr_asked;
 	u8 reply;
+	u16 bytes;
 	u8 data[16];		/* the first bytes, or those that replace them */
 };
 
@@ -93,8 +94,11 @@ struct kvm_page_track_insn {
 	/* These bytes were told at the fault, and nobody wants the data. */
 	bool fault_told;
 
-	/* Private to layer 3: answers, as many as a write has pages. */
-	unsigned long rip;
+	/* Private to layer 3: answers, as many as a write has pages, and where. */
+	unsigned long linear_rip;
+	unsigned long cr3;
+	bool guest_mode;
+	bool smm;
 	struct kvm_page_track_answer answers[2];
 	u8 nr_answers;
 

@@ -12,6 +12,8 @@
 
 #include <asm/kvm_page_track.h>
 
+#include "kvm_cache_regs.h"
+
 struct kvm_page_fault;
 
 /* The counters of these many gfns make one block, a page. */
@@ -194,8 +196,8 @@ static inline void kvm_page_track_begin_insn(struct kvm_vcpu *vcpu, gpa_t cr2_or
 
 	insn->active = can_stop && kvm_page_track_has_external(vcpu->kvm);
 	insn->too_late = false;
-	insn->asking = false;
-	insn->fault_told &= vcpu->arch.page_track_fault.cr2_or_gpa == cr2_or_gpa;
+	insn->fault_told &= vcpu->arch.page_track_fault.cr2_or_gpa == cr2_or_gpa &&
+			    vcpu->arch.page_track_fault.rip == kvm_rip_read(vcpu);
 }
 
 /* That was its end.  If @stopped, it will be tried again. */
@@ -262,10 +264,10 @@ int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fau
  * Tell the trackers that KVM's emulator failed after a fault at @cr2_or_gpa, if that
  * is the one that kvm_page_track_fault() has told last.
  *
- * Returns 1 if the instruction is to be tried again, 0 if not, or an error.
+ * Returns whether the instruction is to be tried again.
  * Context: kvm->srcu held, may sleep.
  */
-int kvm_page_track_emulation_failed(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa);
+bool kvm_page_track_emulation_failed(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa);
 
 /* Layer 2, page_track_range.c: ranges of trackers, which only other modules have. */
 

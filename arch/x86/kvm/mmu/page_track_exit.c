@@ -6,14 +6,25 @@
 
 #include "kvm_cache_regs.h"
 #include "page_track_exit.h"
+#include "smm.h"
+
+/* Is the vCPU where it asked?  Userspace or an event may have led it elsewhere. */
+static bool is_there(struct kvm_vcpu *vcpu)
+{
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+
+	return insn->linear_rip == kvm_get_linear_rip(vcpu) &&
+	       insn->cr3 == kvm_read_cr3(vcpu) &&
+	       insn->guest_mode == is_guest_mode(vcpu) &&
+	       insn->smm == is_smm(vcpu);
+}
 
 static struct kvm_page_track_answer *find_answer(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
 	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
 	int i;
 
-	/* Userspace or an event may have led the vCPU elsewhere. */
-	if (insn->rip != kvm_rip_read(vcpu))
+	if (!is_there(vcpu))
 		insn->nr_answers = 0;
 
 	for (i = 0; i < insn->nr_answers; i++) {
@@ -29,13 +40,43 @@ static size_t answer_bytes(const struct kvm_page_track_answer *answer)
 	return min_t(size_t, answer->bytes, sizeof(answer->data));
 }
 
+static bool has_data(const struct kvm_page_track_answer *answer, const u8 *data,
+		     int bytes)
+{
+	return answer->bytes == bytes &&
+	       !memcmp(answer->data, data, answer_bytes(answer));
+}
+
 /* Other bytes have taken the place of those that were asked, or they are the same. */
 static bool is_answer_to(const struct kvm_page_track_answer *answer,
 			 const struct kvm_page_track_access *access)
 {
-	return answer->bytes == access->bytes &&
-	       (answer->reply == KVM_PAGE_TRACK_REPLY_REPLACE ||
-		!memcmp(answer->data, access->data, answer_bytes(answer)));
+	return (answer->reply == KVM_PAGE_TRACK_REPLY_REPLACE &&
+		answer->bytes == access->bytes) ||
+	       has_data(answer, access->data, access->bytes);
+}
+
+/* If there was no room for all who were asked, none before the last is asked again. */
+static bool was_asked(const struct kvm_page_track_answer *answer, u64 tracker_id)
+{
+	int i;
+
+	for (i = 0; i < answer->nr_asked; i++) {
+		if (answer->asked[i] == tracker_id)
+			return true;
+	}
+
+	return i == ARRAY_SIZE(answer->asked) && tracker_id < answer->asked[i - 1];
+}
+
+static void set_asked(struct kvm_page_track_answer *answer, u64 tracker_id)
+{
+	u64 *last = &answer->asked[ARRAY_SIZE(answer->asked) - 1];
+
+	if (answer->nr_asked < ARRAY_SIZE(answer->asked))
+		answer->asked[answer->nr_asked++] = tracker_id;
+	else
+		*last = max(*last, tracker_id);
 }
 
 static struct kvm_page_track_answer *add_answer(struct kvm_page_track_insn *insn,
@@ -72,7 +113,10 @@ static void leave(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_no
 	if (is_guest_mode(vcpu))
 		flags |= KVM_PAGE_TRACK_EVENT_NESTED;
 
-	insn->rip = kvm_rip_read(vcpu);
+	insn->linear_rip = kvm_get_linear_rip(vcpu);
+	insn->cr3 = kvm_read_cr3(vcpu);
+	insn->guest_mode = is_guest_mode(vcpu);
+	insn->smm = is_smm(vcpu);
 	insn->asking = true;
 	insn->flags = flags;
 	insn->tracker_id = n->id;
@@ -92,7 +136,7 @@ int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_n
 	bool valid = answer && is_answer_to(answer, access);
 	u32 flags = KVM_PAGE_TRACK_EVENT_GVA;
 
-	if (valid && answer->tracker_id >= n->id)
+	if (valid && was_asked(answer, n->id))
 		return follow_answer(answer, access);
 
 	if (access->too_late)
@@ -107,7 +151,7 @@ int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_n
 
 	/* To the next tracker, the replies to those before have been followed. */
 	if (!valid) {
-		answer->tracker_id = 0;
+		answer->nr_asked = 0;
 		answer->reply = KVM_PAGE_TRACK_REPLY_ALLOW;
 		answer->bytes = access->bytes;
 		memcpy(answer->data, access->data, answer_bytes(answer));
@@ -126,11 +170,17 @@ void page_track_tell(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier
 	leave(vcpu, n, user_data, event->gpa, event->gva, event->flags, NULL);
 }
 
-bool page_track_was_asked(struct kvm_vcpu *vcpu, gpa_t gpa, u64 tracker_id)
+bool page_track_was_asked(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *data, int bytes,
+			  u64 tracker_id)
 {
-	struct kvm_page_track_answer *answer = find_answer(vcpu, gpa);
+	struct kvm_page_track_answer *answer;
 
-	return answer && answer->tracker_id >= tracker_id;
+	/* An event may be delivered between an instruction that asks and its retry. */
+	if (!vcpu->arch.page_track_insn.active)
+		return false;
+
+	answer = find_answer(vcpu, gpa);
+	return answer && has_data(answer, data, bytes) && was_asked(answer, tracker_id);
 }
 
 /* The strictest wins: nobody can undo a skip. */
@@ -149,10 +199,10 @@ static int read_reply(struct kvm_vcpu *vcpu)
 	}
 
 	/* Nothing to follow, or userspace has led the vCPU elsewhere. */
-	if (!answer || insn->rip != kvm_rip_read(vcpu))
+	if (!answer || !is_there(vcpu))
 		return 1;
 
-	answer->tracker_id = insn->tracker_id;
+	set_asked(answer, insn->tracker_id);
 	if (answer->reply == KVM_PAGE_TRACK_REPLY_SKIP || reply == KVM_PAGE_TRACK_REPLY_ALLOW)
 		return 1;
 
@@ -170,7 +220,7 @@ bool page_track_exit_to_ask(struct kvm_vcpu *vcpu,
 	struct kvm_page_track_answer *answer = insn->answer;
 	struct kvm_run *run = vcpu->run;
 
-	if (!insn->asking || insn->tracker_id != n->id || insn->rip != kvm_rip_read(vcpu))
+	if (!insn->asking || insn->tracker_id != n->id || (answer && !is_there(vcpu)))
 		return false;
 
 	memset(&run->page_track, 0, sizeof(run->page_track));

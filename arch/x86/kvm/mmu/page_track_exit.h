@@ -23,12 +23,19 @@
 int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_node *n,
 		   u64 user_data, struct kvm_page_track_access *access);
 
-/* Have KVM_RUN return with @event, whose page the guest has now. */
+/* Is KVM_RUN about to return with a question, or with what was told? */
+static inline bool page_track_is_asking(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.page_track_insn.asking;
+}
+
+/* Have KVM_RUN return with @event, whose page the guest has now.  Not if asking. */
 void page_track_tell(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_node *n,
 		     u64 user_data, const struct kvm_page_track_event *event);
 
-/* Was userspace asked for tracker @n, or a later one, before this write at @gpa? */
-bool page_track_was_asked(struct kvm_vcpu *vcpu, gpa_t gpa, u64 tracker_id);
+/* Was userspace asked for that tracker before this write of @bytes @data at @gpa? */
+bool page_track_was_asked(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *data, int bytes,
+			  u64 tracker_id);
 
 /*
  * KVM_REQ_PAGE_TRACK: Is there a question for @n?  If so, vcpu->run has it, and the
@@ -36,5 +43,11 @@ bool page_track_was_asked(struct kvm_vcpu *vcpu, gpa_t gpa, u64 tracker_id);
  */
 bool page_track_exit_to_ask(struct kvm_vcpu *vcpu,
 			    const struct kvm_page_track_notifier_node *n);
+
+/* Nobody is there for the question, if any: the tracker or the vCPU has gone. */
+static inline void page_track_forget_question(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.page_track_insn.asking = false;
+}
 
 #endif /* __KVM_X86_PAGE_TRACK_EXIT_H */

@@ -87,7 +87,8 @@ static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 
 	}
 
 	/* What could not be asked is told. */
-	if (action == KVM_PAGE_TRACK_ACTION_EXIT && page_track_was_asked(vcpu, gpa, node->id))
+	if (action == KVM_PAGE_TRACK_ACTION_EXIT &&
+	    page_track_was_asked(vcpu, gpa, new, bytes, node->id))
 		return;
 
 	if (bytes > sizeof(event.data))
@@ -109,6 +110,10 @@ static int drop_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *
 		.flags = KVM_PAGE_TRACK_EVENT_DROPPED,
 	};
 	int r;
+
+	/* One at a time. */
+	if (action == KVM_PAGE_TRACK_ACTION_EXIT && page_track_is_asking(vcpu))
+		return KVM_PAGE_TRACK_STOP;
 
 	r = kvm_page_track_drop_page(vcpu->kvm, &tracker->node, gpa_to_gfn(access->gpa),
 				     access->mode, action);
@@ -181,13 +186,14 @@ bool kvm_page_track_must_exit(struct kvm_vcpu *vcpu)
 			continue;
 
 		kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
+		memset(&vcpu->run->page_track, 0, sizeof(vcpu->run->page_track));
 		vcpu->run->exit_reason = KVM_EXIT_PAGE_TRACK;
 		vcpu->run->page_track.reason = KVM_PAGE_TRACK_REASON_RING_FULL;
-		vcpu->run->page_track.flags = 0;
 		vcpu->run->page_track.user_data = tracker->user_data;
 		return true;
 	}
 
+	page_track_forget_question(vcpu);
 	return false;
 }
 

@@ -188,6 +188,10 @@ int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 	};
 	int r;
 
+	/* A device, or nothing, is not memory that somebody may track. */
+	if (kvm_is_error_hva(kvm_vcpu_gfn_to_hva(vcpu, gpa_to_gfn(gpa))))
+		return 0;
+
 	r = call_track_access(vcpu, &access);
 	if (r == -ENOENT)
 		return 0;
@@ -198,14 +202,14 @@ int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 	return r == KVM_PAGE_TRACK_SKIP;
 }
 
-int kvm_page_track_emulation_failed(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa)
+bool kvm_page_track_emulation_failed(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa)
 {
 	struct kvm_page_track_fault *fault = &vcpu->arch.page_track_fault;
 	int r;
 
 	/* Another fault than one on a gfn that is write-protected? */
 	if (fault->cr2_or_gpa != cr2_or_gpa || fault->rip != kvm_rip_read(vcpu))
-		return 0;
+		return false;
 
 	fault->access.unemulated = true;
 	r = call_unemulated(vcpu, &fault->access);

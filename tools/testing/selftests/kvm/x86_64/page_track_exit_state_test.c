@@ -33,30 +33,22 @@ static void start(struct pt_guest *g, enum pt_op op, uint32_t val)
 	vcpu_run(g->vcpu);
 }
 
-static void assert_asked(struct pt_guest *g, uint64_t id, uint32_t val)
-{
-	struct kvm_run *run = g->vcpu->run;
-
-	TEST_ASSERT(run->exit_reason == KVM_EXIT_PAGE_TRACK &&
-		    run->page_track.reason == KVM_PAGE_TRACK_REASON_ACCESS,
-		    "exit reason %u (%s)", run->exit_reason, exit_reason_str(run->exit_reason));
-	TEST_ASSERT_EQ(run->page_track.user_data, id);
-	TEST_ASSERT_EQ(*(uint32_t *)run->page_track.data, val);
-}
+#define assert_asked(g, id, val)						\
+do {										\
+	uint32_t __val = val;							\
+										\
+	TRACKER_ASSERT_ASKED(g, VA, GPA, &__val, 4);				\
+	TEST_ASSERT_EQ((g)->vcpu->run->page_track.user_data, id);		\
+} while (0)
 
 static void reply(struct pt_guest *g, uint8_t reply, uint32_t val)
 {
-	struct kvm_run *run = g->vcpu->run;
-
-	run->page_track.reply = reply;
-	memcpy(run->page_track.data, &val, sizeof(val));
-	vcpu_run(g->vcpu);
+	tracker_reply(g, reply, &val);
 }
 
 static void assert_ended(struct pt_guest *g, uint32_t want)
 {
-	TEST_ASSERT(pt_has_ended(g), "exit reason %u (%s)", g->vcpu->run->exit_reason,
-		    exit_reason_str(g->vcpu->run->exit_reason));
+	pt_assert_ended(g);
 	TEST_ASSERT_EQ(mem(g), want);
 }
 
@@ -132,6 +124,30 @@ static void test_new_rip(struct pt_guest *g)
 	tracker_close(&t);
 }
 
+/* The same address and instruction, but not those that the reply was for. */
+static void test_new_cr3(struct pt_guest *g)
+{
+	uint64_t root = pt_new_root(g), old = g->root;
+	struct kvm_sregs sregs;
+	struct tracker t;
+
+	init(g, &t, 1);
+	g->root = root;
+	pt_map(g, VA, GPA);
+	g->root = old;
+
+	start(g, PT_STORE4, VAL);
+	assert_asked(g, 1, VAL);
+	vcpu_sregs_get(g->vcpu, &sregs);
+	sregs.cr3 = root;
+	vcpu_sregs_set(g->vcpu, &sregs);
+	reply(g, KVM_PAGE_TRACK_REPLY_SKIP, 0);
+	assert_asked(g, 1, VAL);
+	reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	assert_ended(g, VAL);
+	tracker_close(&t);
+}
+
 static void test_close(struct pt_guest *g)
 {
 	struct tracker t;
@@ -196,6 +212,7 @@ static void test_two_trackers(struct pt_guest *g)
 	assert_ended(g, VAL + 1);
 
 	start(g, PT_STORE4, VAL);
+	assert_asked(g, 1, VAL);
 	reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
 	assert_asked(g, 2, VAL);
 	reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, VAL + 2);
@@ -203,6 +220,7 @@ static void test_two_trackers(struct pt_guest *g)
 
 	/* Skip is stricter than all else. */
 	start(g, PT_STORE4, VAL);
+	assert_asked(g, 1, VAL);
 	reply(g, KVM_PAGE_TRACK_REPLY_SKIP, 0);
 	assert_asked(g, 2, VAL);
 	reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, VAL + 3);
@@ -214,6 +232,114 @@ static void test_two_trackers(struct pt_guest *g)
 	reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
 	assert_ended(g, VAL);
 	tracker_close(&second);
+}
+
+/* Whoever comes in between is asked, whether its turn is over or not. */
+static void test_new_tracker(struct pt_guest *g)
+{
+	struct tracker first, second;
+
+	tracker_create(g->vm, &first, 64, 0, 1);
+	init(g, &second, 2);
+	start(g, PT_STORE4, VAL);
+	assert_asked(g, 2, VAL);
+	tracker_add(&first, GPA, PAGE_SIZE, TRACKER_EXIT);
+	reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, VAL + 1);
+	assert_asked(g, 1, VAL + 1);
+	reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	assert_ended(g, VAL + 1);
+
+	TRACKER_ASSERT_EMPTY(&first);
+	TRACKER_ASSERT_EMPTY(&second);
+	tracker_close(&first);
+	tracker_close(&second);
+}
+
+/* More than a vCPU remembers one by one. */
+static void test_many_trackers(struct pt_guest *g)
+{
+	struct tracker t[7];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(t); i++)
+		init(g, &t[i], i);
+
+	start(g, PT_STORE4, VAL);
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		assert_asked(g, i, VAL + i);
+		reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, VAL + i + 1);
+	}
+	assert_ended(g, VAL + i);
+
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		TRACKER_ASSERT_EMPTY(&t[i]);
+		tracker_close(&t[i]);
+	}
+}
+
+/* Each is told before it loses the page. */
+static void test_two_unemulated(struct pt_guest *g)
+{
+	struct kvm_run *run = g->vcpu->run;
+	struct tracker first, second;
+	int i;
+
+	init(g, &first, 1);
+	init(g, &second, 2);
+	start(g, PT_FXSAVE, VAL);
+	for (i = 1; i <= 2; i++) {
+		TEST_ASSERT_EQ(run->exit_reason, KVM_EXIT_PAGE_TRACK);
+		TEST_ASSERT_EQ(run->page_track.reason, KVM_PAGE_TRACK_REASON_ACCESS);
+		TEST_ASSERT_EQ(run->page_track.user_data, i);
+		TEST_ASSERT_EQ(run->page_track.flags & ~KVM_PAGE_TRACK_EVENT_GVA,
+			       KVM_PAGE_TRACK_EVENT_DROPPED | KVM_PAGE_TRACK_EVENT_UNEMULATED);
+		TEST_ASSERT_EQ(mem(g), 0);
+		reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	}
+	pt_assert_ended(g);
+	TEST_ASSERT_EQ((uint16_t)mem(g), 0x37f);
+	tracker_close(&first);
+	tracker_close(&second);
+}
+
+/* What was told before the page was lost is not lost with the vCPU's RIP. */
+static void test_unemulated_new_rip(struct pt_guest *g)
+{
+	struct kvm_regs regs = { .rdi = VA };
+	struct tracker full, t;
+	struct kvm_run *run = g->vcpu->run;
+	int i;
+
+	pt_map(g, VA, GPA);
+	tracker_create(g->vm, &full, KVM_PAGE_TRACK_MIN_EVENTS, 0, 1);
+	tracker_add(&full, GPA, PAGE_SIZE, TRACKER_NOTIFY);
+	init(g, &t, 2);
+	for (i = 0; i < KVM_PAGE_TRACK_MIN_EVENTS - 1; i++) {
+		start(g, PT_STORE4, VAL);
+		assert_asked(g, 2, VAL);
+		reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+		assert_ended(g, VAL);
+	}
+
+	/* The event of the first tracker fills its ring, which comes before. */
+	pt_start(g, PT_FXSAVE, &regs);
+	vcpu_run(g->vcpu);
+	TEST_ASSERT_EQ(run->exit_reason, KVM_EXIT_PAGE_TRACK);
+	TEST_ASSERT_EQ(run->page_track.reason, KVM_PAGE_TRACK_REASON_RING_FULL);
+	TEST_ASSERT_EQ(run->page_track.user_data, 1);
+	tracker_close(&full);
+	vcpu_regs_get(g->vcpu, &regs);
+	regs.rip = pt_op_rip(PT_STORE4);
+	vcpu_regs_set(g->vcpu, &regs);
+
+	vcpu_run(g->vcpu);
+	TEST_ASSERT_EQ(run->page_track.reason, KVM_PAGE_TRACK_REASON_ACCESS);
+	TEST_ASSERT_EQ(run->page_track.user_data, 2);
+	TEST_ASSERT(run->page_track.flags & KVM_PAGE_TRACK_EVENT_DROPPED, "flags 0x%x",
+		    run->page_track.flags);
+	reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	assert_ended(g, 0);
+	tracker_close(&t);
 }
 
 /* The others see what becomes of the write, if it is written. */
@@ -260,10 +386,17 @@ int main(void)
 		{ "a reply outlives immediate_exit", test_immediate_exit, PT_4LEVEL_BIT },
 		{ "another vCPU with the state asks again", test_migration, PT_4LEVEL_BIT },
 		{ "a vCPU led elsewhere does not write", test_new_rip, PT_4LEVEL_BIT },
+		{ "a vCPU led to another address space asks again", test_new_cr3, PT_4LEVEL_BIT },
 		{ "a tracker is closed before the reply", test_close, PT_4LEVEL_BIT },
 		{ "a VM ends without a reply", test_no_reply, PT_4LEVEL_BIT },
 		{ "a reply holds for what was asked", test_other_data, PT_4LEVEL_BIT },
 		{ "two trackers are asked, the strictest wins", test_two_trackers, PT_ALL_MODES },
+		{ "a tracker that comes in between is asked", test_new_tracker, PT_4LEVEL_BIT },
+		{ "many trackers are asked once each", test_many_trackers, PT_4LEVEL_BIT },
+		{ "two trackers are told of an unemulated write", test_two_unemulated,
+		  PT_4LEVEL_BIT },
+		{ "a vCPU led elsewhere tells what it has to", test_unemulated_new_rip,
+		  PT_4LEVEL_BIT },
 		{ "other actions see what was written", test_other_actions, PT_4LEVEL_BIT },
 	};
 

@@ -162,6 +162,7 @@ extern const char pt_ops_end[];
 /* What pt_run() does, in three steps: start @op, run the vCPU, see if @op has ended. */
 void pt_start(struct pt_guest *g, enum pt_op op, const struct kvm_regs *regs);
 bool pt_has_ended(struct pt_guest *g);
+void pt_assert_ended(struct pt_guest *g);
 /* Where the code of @op is. */
 uint64_t pt_op_rip(enum pt_op op);
 /* Have the guest do one @op.  False if it faulted, which resets the vCPU. */

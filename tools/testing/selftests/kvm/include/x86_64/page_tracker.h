@@ -58,4 +58,16 @@ void tracker_assert_event(struct tracker *t, const struct kvm_page_track_event *
 			  const char *file, unsigned int line);
 void tracker_assert_empty(struct tracker *t, const char *file, unsigned int line);
 
+#define TRACKER_ASSERT_ASKED(g, gva, gpa, data, len) \
+	tracker_assert_asked(g, gva, gpa, data, len, __FILE__, __LINE__)
+
+/*
+ * KVM_RUN has returned with the question for @g's store of @len bytes @data at @gva,
+ * which is @gpa.  Bytes are not compared if there are more than KVM shows.
+ */
+void tracker_assert_asked(struct pt_guest *g, uint64_t gva, uint64_t gpa, const void *data,
+			  uint16_t len, const char *file, unsigned int line);
+/* Reply, with @data, of the length that was asked, if not NULL, and go on. */
+void tracker_reply(struct pt_guest *g, uint8_t reply, const void *data);
+
 #endif /* SELFTEST_KVM_PAGE_TRACKER_H */

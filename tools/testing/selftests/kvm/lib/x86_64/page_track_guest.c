@@ -122,6 +122,12 @@ bool pt_has_ended(struct pt_guest *g)
 	return run->exit_reason == KVM_EXIT_IO && run->io.port == PT_PORT;
 }
 
+void pt_assert_ended(struct pt_guest *g)
+{
+	TEST_ASSERT(pt_has_ended(g), "exit reason %u (%s)", g->vcpu->run->exit_reason,
+		    exit_reason_str(g->vcpu->run->exit_reason));
+}
+
 bool pt_run(struct pt_guest *g, enum pt_op op, struct kvm_regs *regs)
 {
 	struct kvm_run *run = g->vcpu->run;

@@ -175,3 +175,40 @@ void tracker_assert_empty(struct tracker *t, const char *file, unsigned int line
 		test_assert(false, "no event", file, line, "An event too many");
 	}
 }
+
+void tracker_assert_asked(struct pt_guest *g, uint64_t gva, uint64_t gpa, const void *data,
+			  uint16_t len, const char *file, unsigned int line)
+{
+	struct kvm_run *run = g->vcpu->run;
+	uint32_t flags = KVM_PAGE_TRACK_EVENT_GVA;
+
+	if (len > sizeof(run->page_track.data))
+		flags |= KVM_PAGE_TRACK_EVENT_TRUNCATED;
+
+	test_assert(run->exit_reason == KVM_EXIT_PAGE_TRACK &&
+		    run->page_track.reason == KVM_PAGE_TRACK_REASON_ACCESS,
+		    "question", file, line, "exit reason %u (%s)", run->exit_reason,
+		    exit_reason_str(run->exit_reason));
+	test_assert(run->page_track.flags == flags && run->page_track.gpa == gpa &&
+		    run->page_track.gva == gva && run->page_track.len == len &&
+		    run->page_track.mode == KVM_PAGE_TRACK_MODE_WRITE &&
+		    run->page_track.reply == KVM_PAGE_TRACK_REPLY_ALLOW,
+		    "that question", file, line,
+		    "gpa 0x%llx gva 0x%llx len %u mode %u flags 0x%x reply %u, wanted 0x%lx 0x%lx %u",
+		    run->page_track.gpa, run->page_track.gva, run->page_track.len,
+		    run->page_track.mode, run->page_track.flags, run->page_track.reply,
+		    gpa, gva, len);
+	test_assert(len > sizeof(run->page_track.data) ||
+		    !memcmp(run->page_track.data, data, len),
+		    "those bytes", file, line, "Not the bytes that the guest writes");
+}
+
+void tracker_reply(struct pt_guest *g, uint8_t reply, const void *data)
+{
+	struct kvm_run *run = g->vcpu->run;
+
+	run->page_track.reply = reply;
+	if (data)
+		memcpy(run->page_track.data, data, run->page_track.len);
+	vcpu_run(g->vcpu);
+}
