@@ -26,6 +26,7 @@ struct kvm_page_track_notifier_head {
 	struct hlist_head track_notifier_list;
 	u64 last_id;
 	unsigned int nr_external;
+	bool no_external;
 };
 
 /* An access to a tracked gfn that is not done yet. */
@@ -183,8 +184,9 @@ struct kvm_page_track_notifier_node {
  * unregistered.  It tracks nothing yet.  A successful call holds a reference on
  * @kvm.
  *
- * Returns 0, -ESRCH if @kvm is NULL or not of the calling process, or -EOVERFLOW
- * if @kvm has 2^16 - 1 - 2^14 trackers already.
+ * Returns 0, -ESRCH if @kvm is NULL or not of the calling process, -EOPNOTSUPP if
+ * its memory is encrypted or private, or -EOVERFLOW if it has 2^16 - 1 - 2^14
+ * trackers already.
  * Context: process, may sleep; takes kvm->slots_arch_lock.
  */
 int kvm_page_track_register_notifier(struct kvm *kvm,

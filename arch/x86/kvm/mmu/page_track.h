@@ -184,6 +184,27 @@ static inline bool kvm_page_track_has_external(struct kvm *kvm)
 }
 
 /*
+ * May @kvm have trackers of others?  KVM can emulate nothing in memory that it
+ * cannot read.
+ *
+ * Context: any; final under kvm->slots_arch_lock.
+ */
+static inline bool kvm_page_track_may_have_external(struct kvm *kvm)
+{
+	return IS_ENABLED(CONFIG_KVM_EXTERNAL_WRITE_TRACKING) &&
+	       kvm->arch.vm_type == KVM_X86_DEFAULT_VM &&
+	       !READ_ONCE(kvm->arch.track_notifier_head.no_external);
+}
+
+/*
+ * Let @kvm, whose memory is going to be encrypted, never have trackers of others.
+ *
+ * Returns 0, or -EBUSY if it has some.
+ * Context: process, may sleep; takes kvm->slots_arch_lock.
+ */
+int kvm_page_track_forbid_external(struct kvm *kvm);
+
+/*
  * KVM's emulator starts an instruction, or an element of a string instruction, after
  * a fault at @cr2_or_gpa, if any.  If @can_stop, it may be tried again from here.
  *
@@ -255,7 +276,8 @@ static inline int kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, 
 /*
  * Tell the trackers of a fault on a gfn that is write-protected, see track_access.
  *
- * Returns RET_PF_WRITE_PROTECTED, RET_PF_RETRY or an error.
+ * Returns RET_PF_WRITE_PROTECTED, RET_PF_RETRY, RET_PF_CONTINUE if the gfn is not
+ * write-protected any more, or an error.
  * Context: kvm->srcu held, may sleep.
  */
 int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault);

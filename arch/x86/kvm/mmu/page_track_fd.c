@@ -371,8 +371,7 @@ out_free:
 
 int kvm_page_track_capability(struct kvm *kvm)
 {
-	/* KVM can emulate nothing in memory that it cannot read. */
-	if (kvm && kvm->arch.vm_type != KVM_X86_DEFAULT_VM)
+	if (kvm && !kvm_page_track_may_have_external(kvm))
 		return 0;
 
 	return KVM_PAGE_TRACK_CAP_MODE(KVM_PAGE_TRACK_MODE_WRITE) |

@@ -86,6 +86,18 @@ void kvm_page_track_flush_slot(struct kvm *kvm, const struct kvm_memory_slot *sl
 	srcu_read_unlock(&kvm->srcu, idx);
 }
 
+int kvm_page_track_forbid_external(struct kvm *kvm)
+{
+	guard(mutex)(&kvm->slots_arch_lock);
+
+	if (kvm_page_track_has_external(kvm))
+		return -EBUSY;
+
+	WRITE_ONCE(kvm->arch.track_notifier_head.no_external, true);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_page_track_forbid_external);
+
 #ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING
 /*
  * Returns the first error, the last enum kvm_page_track_verdict that a tracker
@@ -170,7 +182,14 @@ int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fau
 		return r;
 
 	vcpu->arch.page_track_insn.fault_told = r == KVM_PAGE_TRACK_GO_ON;
-	return r == KVM_PAGE_TRACK_STOP ? RET_PF_RETRY : RET_PF_WRITE_PROTECTED;
+	if (r != KVM_PAGE_TRACK_STOP)
+		return RET_PF_WRITE_PROTECTED;
+
+	if (kvm_slot_page_track_is_active(vcpu->kvm, fault->slot, fault->gfn, access->mode))
+		return RET_PF_RETRY;
+
+	/* The last tracker has dropped the page. */
+	return RET_PF_CONTINUE;
 }
 
 int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
@@ -223,6 +242,9 @@ int kvm_page_track_register_notifier(struct kvm *kvm,
 		return -ESRCH;
 
 	guard(mutex)(&kvm->slots_arch_lock);
+
+	if (!kvm_page_track_may_have_external(kvm))
+		return -EOPNOTSUPP;
 
 	if (kvm->arch.track_notifier_head.nr_external >= KVM_PAGE_TRACK_MAX_TRACKERS)
 		return -EOVERFLOW;

@@ -138,6 +138,7 @@ static int add_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
 	return min(r, 0);
 }
 
+/* Returns whether a gfn became untracked, or an error. */
 static int remove_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
 		       gfn_t end, enum kvm_page_track_mode mode)
 {
@@ -154,6 +155,13 @@ static int remove_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
 
 	r = count_ranges_down(kvm, ranges, gfn, end, mode);
 	mas_store_prealloc(&mas, NULL);
+	return r;
+}
+
+static int remove_and_zap_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
+			       gfn_t end, enum kvm_page_track_mode mode)
+{
+	int r = remove_gfns(kvm, ranges, gfn, end, mode);
 
 	/* Have the next access map the gfns anew, with huge pages if possible. */
 	if (r > 0)
@@ -231,7 +239,7 @@ static int change_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 
 	if (is_registered(kvm, n))
 		r = entry ? add_gfns(kvm, &n->ranges[mode], gfn, end, mode, entry) :
-			    remove_gfns(kvm, &n->ranges[mode], gfn, end, mode);
+			    remove_and_zap_gfns(kvm, &n->ranges[mode], gfn, end, mode);
 
 	mutex_unlock(&kvm->slots_arch_lock);
 	srcu_read_unlock(&kvm->srcu, idx);
@@ -297,6 +305,8 @@ int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
 int kvm_page_track_drop_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 			     gfn_t gfn, enum kvm_page_track_mode mode, u8 action)
 {
+	int r;
+
 	lockdep_assert_once(srcu_read_lock_held(&kvm->srcu));
 
 	guard(mutex)(&kvm->slots_arch_lock);
@@ -305,7 +315,9 @@ int kvm_page_track_drop_page(struct kvm *kvm, struct kvm_page_track_notifier_nod
 	    kvm_page_track_get_action(n, gfn, mode) != action)
 		return 0;
 
-	return remove_gfns(kvm, &n->ranges[mode], gfn, gfn + 1, mode) ?: 1;
+	/* SPTEs, of 4K like those of its neighbours, get the access by a fault. */
+	r = remove_gfns(kvm, &n->ranges[mode], gfn, gfn + 1, mode);
+	return r < 0 ? r : 1;
 }
 
 static int apply_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,

@@ -110,6 +110,32 @@ static void register_of_no_vm_is_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kvm_page_track_register_notifier(NULL, &t->node), -ESRCH);
 }
 
+static void register_of_unreadable_vm_is_refused(struct kunit *test)
+{
+	struct tracker *t = create_tracker(test);
+	struct kvm *kvm = ptk_kvm(test);
+
+	kvm->arch.vm_type = KVM_X86_SW_PROTECTED_VM;
+	KUNIT_EXPECT_EQ(test, register_tracker(test, t), -EOPNOTSUPP);
+	kvm->arch.vm_type = KVM_X86_DEFAULT_VM;
+
+	KUNIT_EXPECT_EQ(test, kvm_page_track_forbid_external(kvm), 0);
+	KUNIT_EXPECT_EQ(test, register_tracker(test, t), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, users(test), 1);
+	KUNIT_EXPECT_EQ(test, kvm_page_track_forbid_external(kvm), 0);
+}
+
+static void vm_with_tracker_stays_readable(struct kunit *test)
+{
+	struct tracker *t = create_registered_tracker(test), *other = create_tracker(test);
+
+	KUNIT_EXPECT_EQ(test, kvm_page_track_forbid_external(ptk_kvm(test)), -EBUSY);
+	KUNIT_EXPECT_EQ(test, register_tracker(test, other), 0);
+	unregister_tracker(test, other);
+	unregister_tracker(test, t);
+	KUNIT_EXPECT_EQ(test, kvm_page_track_forbid_external(ptk_kvm(test)), 0);
+}
+
 static void register_of_foreign_vm_is_refused(struct kunit *test)
 {
 	struct kvm *kvm = ptk_kvm(test);
@@ -360,6 +386,8 @@ static void flag_change_is_not_told(struct kunit *test)
 static struct kunit_case notifier_cases[] = {
 	KUNIT_CASE(register_takes_a_reference),
 	KUNIT_CASE(register_of_no_vm_is_refused),
+	KUNIT_CASE(register_of_unreadable_vm_is_refused),
+	KUNIT_CASE(vm_with_tracker_stays_readable),
 	KUNIT_CASE(register_of_foreign_vm_is_refused),
 	KUNIT_CASE(register_costs_no_memory),
 	KUNIT_CASE(register_ends_at_its_limit),
