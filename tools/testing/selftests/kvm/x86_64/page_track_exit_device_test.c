@@ -137,22 +137,42 @@ static void test_lapic(struct pt_guest *g)
 	kvm_vm_free(own.vm);
 }
 
+static void assert_device_written(struct pt_guest *g, uint64_t gpa, const void *data, int len)
+{
+	struct kvm_run *run = g->vcpu->run;
+
+	TEST_ASSERT(run->exit_reason == KVM_EXIT_MMIO && run->mmio.is_write &&
+		    run->mmio.phys_addr == gpa && run->mmio.len == len &&
+		    !memcmp(run->mmio.data, data, len), "exit reason %u (%s)",
+		    run->exit_reason, exit_reason_str(run->exit_reason));
+	vcpu_run(g->vcpu);
+	pt_assert_ended(g);
+}
+
 /* A range may be where no slot is: these are not writes to memory. */
 static void test_device(struct pt_guest *g)
 {
-	struct kvm_regs regs = { .rdi = DEVICE_VA + 8, .rax = 0x81828384 };
-	struct kvm_run *run = g->vcpu->run;
+	struct kvm_regs regs = { .rdi = DEVICE_VA + 8, .rax = 0x0807060504030201 };
+	uint8_t data[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	uint64_t other = DEVICE_GPA + PAGE_SIZE;
 	struct tracker t;
 
 	init(g, &t);
-	tracker_add(&t, DEVICE_GPA, PAGE_SIZE, TRACKER_EXIT);
-	pt_start(g, PT_STORE4, &regs);
+	tracker_add(&t, DEVICE_GPA, 2 * PAGE_SIZE, TRACKER_EXIT);
+	pt_start(g, PT_STORE8, &regs);
 	vcpu_run(g->vcpu);
-	TEST_ASSERT(run->exit_reason == KVM_EXIT_MMIO && run->mmio.is_write &&
-		    run->mmio.phys_addr == DEVICE_GPA + 8 &&
-		    !memcmp(run->mmio.data, &regs.rax, 4), "exit reason %u", run->exit_reason);
+	assert_device_written(g, DEVICE_GPA + 8, data, 8);
+
+	/* Three bytes are to memory, the fault is there.  KVM has no note of that device. */
+	pt_map(g, VA + PAGE_SIZE, other);
+	regs.rdi = VA + PAGE_SIZE - 3;
+	pt_start(g, PT_STORE8, &regs);
 	vcpu_run(g->vcpu);
-	pt_assert_ended(g);
+	TRACKER_ASSERT_ASKED(g, regs.rdi, GPA + PAGE_SIZE - 3, data, 3);
+	tracker_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, NULL);
+	assert_device_written(g, other, data + 3, 5);
+	TEST_ASSERT(!memcmp(addr_gpa2hva(g->vm, GPA + PAGE_SIZE - 3), data, 3),
+		    "Not the bytes that were asked");
 	TRACKER_ASSERT_EMPTY(&t);
 	tracker_close(&t);
 }
