@@ -33,13 +33,15 @@ static void start(struct pt_guest *g, enum pt_op op, uint32_t val)
 	vcpu_run(g->vcpu);
 }
 
-#define assert_asked(g, id, val)						\
-do {										\
-	uint32_t __val = val;							\
-										\
-	TRACKER_ASSERT_ASKED(g, VA, GPA, &__val, 4);				\
-	TEST_ASSERT_EQ((g)->vcpu->run->page_track.user_data, id);		\
-} while (0)
+#define assert_asked(g, id, val) assert_asked_at(g, id, val, __FILE__, __LINE__)
+
+static void assert_asked_at(struct pt_guest *g, uint64_t id, uint32_t val, const char *file,
+			    unsigned int line)
+{
+	tracker_assert_asked(g, VA, GPA, &val, 4, file, line);
+	test_assert(g->vcpu->run->page_track.user_data == id, "that tracker", file, line,
+		    "tracker %llu, wanted %lu", g->vcpu->run->page_track.user_data, id);
+}
 
 static void reply(struct pt_guest *g, uint8_t reply, uint32_t val)
 {

@@ -31,7 +31,13 @@ static void *mem(struct pt_guest *g, uint64_t va)
 	TEST_ASSERT(!memcmp(mem(g, va), data, len), "Not the bytes that had to be written")
 
 #define assert_asked(g, va, data, len) \
-	TRACKER_ASSERT_ASKED(g, va, GPA + (va) - VA, data, len)
+	assert_asked_at(g, va, data, len, __FILE__, __LINE__)
+
+static void assert_asked_at(struct pt_guest *g, uint64_t va, const void *data, uint16_t len,
+			    const char *file, unsigned int line)
+{
+	tracker_assert_asked(g, va, GPA + va - VA, data, len, file, line);
+}
 
 static void start(struct pt_guest *g, enum pt_op op, const struct kvm_regs *regs)
 {
