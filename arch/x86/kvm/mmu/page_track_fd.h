@@ -27,6 +27,12 @@ int kvm_page_track_capability(struct kvm *kvm);
  * Context: the vCPU's thread, kvm->srcu held.
  */
 bool kvm_page_track_must_exit(struct kvm_vcpu *vcpu);
+
+/*
+ * Make the file in @kvm's directory in debugfs that lists what trackers track.
+ * Context: the creation of @kvm, may sleep.
+ */
+void kvm_page_track_create_debugfs(struct kvm *kvm);
 #else
 static inline int kvm_vm_ioctl_create_page_tracker(struct kvm *kvm,
 						   const void __user *argp)
@@ -43,6 +49,8 @@ static inline bool kvm_page_track_must_exit(struct kvm_vcpu *vcpu)
 {
 	return false;
 }
+
+static inline void kvm_page_track_create_debugfs(struct kvm *kvm) {}
 #endif
 
 #endif /* __KVM_X86_PAGE_TRACK_FD_H */

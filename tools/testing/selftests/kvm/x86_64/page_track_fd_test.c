@@ -282,6 +282,47 @@ static void test_private_memory(struct pt_guest *g)
 	kvm_vm_free(vm);
 }
 
+/* What the VM's file in debugfs says. */
+static void read_debugfs(struct pt_guest *g, char *text, size_t size)
+{
+	char name[64];
+	FILE *file;
+
+	snprintf(name, sizeof(name), "/sys/kernel/debug/kvm/%d-%d/page_track", getpid(),
+		 g->vm->fd);
+	file = fopen(name, "r");
+	TEST_ASSERT(file, "No %s", name);
+	text[fread(text, 1, size - 1, file)] = 0;
+	fclose(file);
+}
+
+static void test_debugfs(struct pt_guest *g)
+{
+	const char *want = "tracker mode action gfn nr_pages\n"
+			   "1 0 0 0x400 2\n1 0 2 0x402 1\n2 0 1 0x100000 512\n";
+	struct tracker first, second;
+	char got[256];
+
+	if (access("/sys/kernel/debug/kvm", F_OK)) {
+		g->skip = "debugfs is not mounted";
+		return;
+	}
+
+	/* The shadow MMU, a tracker if there is one, has no ranges. */
+	tracker_create(g->vm, &first, 64, 0, 0);
+	tracker_create(g->vm, &second, 64, 0, 0);
+	tracker_add(&second, 1ul << 32, 512 * PAGE_SIZE, TRACKER_ONCE);
+	tracker_add(&first, pt_data(0), 3 * PAGE_SIZE, TRACKER_NOTIFY);
+	tracker_add(&first, pt_data(2), PAGE_SIZE, TRACKER_EXIT);
+	read_debugfs(g, got, sizeof(got));
+	TEST_ASSERT(!strcmp(got, want), "Got:\n%swanted:\n%s", got, want);
+
+	tracker_close(&first);
+	tracker_close(&second);
+	read_debugfs(g, got, sizeof(got));
+	TEST_ASSERT(!strcmp(strchr(got, '\n'), "\n"), "Got:\n%s", got);
+}
+
 int main(void)
 {
 	static const struct pt_case cases[] = {
@@ -291,6 +332,7 @@ int main(void)
 		{ "another process has the tracker, and dies", test_other_process, PT_4LEVEL_BIT },
 		{ "the tracker outlives the VM's file descriptor", test_vm_closed, PT_4LEVEL_BIT },
 		{ "private memory is not supported", test_private_memory, PT_4LEVEL_BIT },
+		{ "debugfs lists the ranges", test_debugfs, PT_4LEVEL_BIT },
 	};
 
 	tracker_require();
