@@ -84,7 +84,8 @@ struct kvm_page_track_answer {
 	u8 nr_asked;
 	u8 reply;
 	u16 bytes;
-	u8 data[16];		/* the first bytes, or those that replace them */
+	u8 wanted[16];		/* the first bytes that this was asked for */
+	u8 data[16];		/* the same, or those that replace them */
 };
 
 /* The instruction that KVM's emulator executes for a vCPU, or was stopped at. */
@@ -96,7 +97,7 @@ struct kvm_page_track_insn {
 	bool fault_told;
 
 	/* Private to layer 3: answers, as many as a write has pages, and where. */
-	unsigned long linear_rip;
+	unsigned long rip;
 	unsigned long cr3;
 	bool guest_mode;
 	bool smm;
@@ -129,9 +130,11 @@ struct kvm_page_track_notifier_node {
 	/*
 	 * An access to a gfn that this tracker tracks is not done yet: the guest
 	 * faulted, KVM's emulator has failed after that, or it is about to write.
-	 * The last is left out if the fault was on the same bytes and nobody
-	 * wants the data.  Called again if the instruction is retried for
-	 * whatever reason.
+	 * The last is left out if the fault was on the same bytes, the write is
+	 * to one page and nobody wants the data.  Called again if the
+	 * instruction is retried for whatever reason, and if the gfn was not
+	 * mapped: once before that, when the result does not count and the
+	 * tracker may drop the gfn, and once after it.
 	 *
 	 * @access: valid during the call
 	 * @action: what the tracker gave when it added the gfn
@@ -185,8 +188,8 @@ struct kvm_page_track_notifier_node {
  * @kvm.
  *
  * Returns 0, -ESRCH if @kvm is NULL or not of the calling process, -EOPNOTSUPP if
- * its memory is encrypted or private, or -EOVERFLOW if it has 2^16 - 1 - 2^14
- * trackers already.
+ * its memory is private or was to be encrypted, or -EOVERFLOW if it has 2^16 - 1 -
+ * 2^14 trackers already.
  * Context: process, may sleep; takes kvm->slots_arch_lock.
  */
 int kvm_page_track_register_notifier(struct kvm *kvm,

@@ -13,7 +13,7 @@ static bool is_there(struct kvm_vcpu *vcpu)
 {
 	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
 
-	return insn->linear_rip == kvm_get_linear_rip(vcpu) &&
+	return insn->rip == kvm_rip_read(vcpu) &&
 	       insn->cr3 == kvm_read_cr3(vcpu) &&
 	       insn->guest_mode == is_guest_mode(vcpu) &&
 	       insn->smm == is_smm(vcpu);
@@ -40,20 +40,13 @@ static size_t answer_bytes(const struct kvm_page_track_answer *answer)
 	return min_t(size_t, answer->bytes, sizeof(answer->data));
 }
 
-static bool has_data(const struct kvm_page_track_answer *answer, const u8 *data,
-		     int bytes)
-{
-	return answer->bytes == bytes &&
-	       !memcmp(answer->data, data, answer_bytes(answer));
-}
-
-/* Other bytes have taken the place of those that were asked, or they are the same. */
+/* The bytes are those that were asked for, or have taken their place already. */
 static bool is_answer_to(const struct kvm_page_track_answer *answer,
 			 const struct kvm_page_track_access *access)
 {
-	return (answer->reply == KVM_PAGE_TRACK_REPLY_REPLACE &&
-		answer->bytes == access->bytes) ||
-	       has_data(answer, access->data, access->bytes);
+	return answer->bytes == access->bytes &&
+	       (!memcmp(answer->wanted, access->data, answer_bytes(answer)) ||
+		!memcmp(answer->data, access->data, answer_bytes(answer)));
 }
 
 /* If there was no room for all who were asked, none before the last is asked again. */
@@ -113,7 +106,7 @@ static void leave(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_no
 	if (is_guest_mode(vcpu))
 		flags |= KVM_PAGE_TRACK_EVENT_NESTED;
 
-	insn->linear_rip = kvm_get_linear_rip(vcpu);
+	insn->rip = kvm_rip_read(vcpu);
 	insn->cr3 = kvm_read_cr3(vcpu);
 	insn->guest_mode = is_guest_mode(vcpu);
 	insn->smm = is_smm(vcpu);
@@ -154,6 +147,7 @@ int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_n
 		answer->nr_asked = 0;
 		answer->reply = KVM_PAGE_TRACK_REPLY_ALLOW;
 		answer->bytes = access->bytes;
+		memcpy(answer->wanted, access->data, answer_bytes(answer));
 		memcpy(answer->data, access->data, answer_bytes(answer));
 	}
 
@@ -180,7 +174,9 @@ bool page_track_was_asked(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *data, int 
 		return false;
 
 	answer = find_answer(vcpu, gpa);
-	return answer && has_data(answer, data, bytes) && was_asked(answer, tracker_id);
+	return answer && answer->bytes == bytes &&
+	       !memcmp(answer->data, data, answer_bytes(answer)) &&
+	       was_asked(answer, tracker_id);
 }
 
 /* The strictest wins: nobody can undo a skip. */

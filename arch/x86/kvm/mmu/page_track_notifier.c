@@ -164,6 +164,12 @@ int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fau
 	struct kvm_page_track_access *access = &told->access;
 	int r;
 
+	/* It will not be written, see __kvm_page_track_before_write(). */
+	if (fault->slot->flags & KVM_MEM_READONLY) {
+		told->cr2_or_gpa = INVALID_GPA;
+		return RET_PF_WRITE_PROTECTED;
+	}
+
 	told->cr2_or_gpa = fault->addr;
 	told->rip = kvm_rip_read(vcpu);
 
@@ -173,7 +179,7 @@ int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fau
 	/* Otherwise the fault was in a second dimension. */
 	access->gva_valid = vcpu->arch.mmu == &vcpu->arch.root_mmu && !tdp_enabled;
 	access->page_walk = fault->error_code & PFERR_GUEST_PAGE_MASK;
-	/* KVM can emulate the next instruction, but not the delivery. */
+	/* KVM can emulate instructions, but not the delivery. */
 	access->unemulated = kvm_event_needs_reinjection(vcpu);
 
 	r = access->unemulated ? call_unemulated(vcpu, access) :
@@ -207,7 +213,7 @@ int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 	};
 	int r;
 
-	/* A device, or nothing, is not memory that somebody may track. */
+	/* A device, nothing or read-only memory is not written. */
 	if (kvm_is_error_hva(kvm_vcpu_gfn_to_hva(vcpu, gpa_to_gfn(gpa))))
 		return 0;
 

@@ -189,10 +189,12 @@ static void test_other_data(struct pt_guest *g)
 	reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
 	assert_ended(g, 0x101);
 
-	/* What it wants instead does not depend on that. */
+	/* The same goes for what it wants instead. */
 	start(g, PT_LOCK_OR4, 0x2);
 	assert_asked(g, 1, 0x103);
 	*(uint32_t *)addr_gpa2hva(g->vm, GPA) = 0x1000;
+	reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, VAL);
+	assert_asked(g, 1, 0x1002);
 	reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, VAL);
 	assert_ended(g, VAL);
 	tracker_close(&t);
