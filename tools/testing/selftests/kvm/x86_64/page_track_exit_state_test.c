@@ -230,6 +230,13 @@ static void test_two_trackers(struct pt_guest *g)
 	reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, VAL + 3);
 	assert_ended(g, VAL + 2);
 
+	start(g, PT_STORE4, VAL);
+	assert_asked(g, 1, VAL);
+	reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, VAL + 3);
+	assert_asked(g, 2, VAL + 3);
+	reply(g, KVM_PAGE_TRACK_REPLY_SKIP, 0);
+	assert_ended(g, VAL + 2);
+
 	tracker_close(&first);
 	start(g, PT_STORE4, VAL);
 	assert_asked(g, 2, VAL);

@@ -2,10 +2,12 @@
 /*
  * Random steps against a model.  Trackers of userspace come and go, they add, remove
  * and list ranges, slots are created, moved and deleted below them, and two vCPUs
- * write and read.  After each step, all is as in the model.
+ * write and read.  Who is asked gives any reply.  After each step, all is as in the
+ * model.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,7 +16,7 @@
 static uint32_t first_seed, seed;
 static int nr_steps = 20000;
 static int step;		/* 0 before the first and after the last */
-static char what[128];		/* the step does */
+static char what[256];		/* the step does */
 
 #define say(...) snprintf(what, sizeof(what), __VA_ARGS__)
 
@@ -57,6 +59,18 @@ static int pick_offset(struct model *m, int page, int len)
 	if (offset + len > PAGE_SIZE && !model_find_slot(m, page + 1))
 		offset = PAGE_SIZE - len;
 	return offset;
+}
+
+/* Whatever the reply is, there are bytes that KVM may only use to replace. */
+static uint8_t pick_reply(uint8_t *data)
+{
+	uint64_t other[2] = { pick_u64(), pick_u64() };
+	size_t len = strlen(what);
+	int reply = pick(KVM_PAGE_TRACK_REPLY_REPLACE + 1);
+
+	snprintf(what + len, sizeof(what) - len, ", reply %d", reply);
+	memcpy(data, other, sizeof(other));
+	return reply;
 }
 
 static void do_write(struct model *m)
@@ -106,7 +120,7 @@ static void pick_range(int *page, int *nr)
 
 static void do_add(struct model *m)
 {
-	int i, page, nr, action = pick(2) ? TRACKER_NOTIFY : TRACKER_ONCE;
+	int i, page, nr, action = pick(TRACKER_EXIT + 1);
 	struct model_tracker *t = pick_tracker(m, &i);
 
 	if (!t)
@@ -289,6 +303,7 @@ static void test_model(struct pt_guest *g)
 
 	seed = first_seed;
 	model_init(&m, g);
+	m.reply = pick_reply;
 	for (step = 1; step <= nr_steps; step++)
 		do_step(&m);
 	say("the end");
@@ -296,6 +311,8 @@ static void test_model(struct pt_guest *g)
 	step = 0;
 	pr_info("Events: %lu before writes, %lu after, %lu of these of the action once\n",
 		m.before, m.after, m.after_once);
+	pr_info("Replies: %lu allow, %lu skip, %lu replace\n", m.replies[0], m.replies[1],
+		m.replies[2]);
 }
 
 int main(int argc, char *argv[])

@@ -30,6 +30,7 @@ struct model_slot {
 
 struct model_tracker {
 	struct tracker t;
+	uint64_t id;		/* grows with each that is created */
 	bool exists;
 	int action[MODEL_PAGES];
 };
@@ -39,6 +40,9 @@ struct model {
 	struct pt_guest vcpus[MODEL_VCPUS];
 	struct model_slot slots[MODEL_SLOTS];
 	struct model_tracker trackers[MODEL_TRACKERS];
+	uint64_t last_id;
+	/* Returns the reply to a question, and stores 16 bytes for it. */
+	uint8_t (*reply)(uint8_t *data);
 	bool shadowed;
 	uint64_t nr_shadow;	/* pages that the shadow MMU tracks: now, ... */
 	uint64_t max_shadow;	/* ... and at most */
@@ -47,6 +51,7 @@ struct model {
 
 	/* How many events there were: of which phase, and of the action once. */
 	uint64_t before, after, after_once;
+	uint64_t replies[KVM_PAGE_TRACK_REPLY_REPLACE + 1];
 };
 
 /* Without trackers and slots, @g becomes the first vCPU.  model_free() checks that. */
@@ -72,7 +77,10 @@ void model_add(struct model_tracker *t, int page, int nr, int action);
 /* It fails if the tracker has none of the pages. */
 void model_remove(struct model_tracker *t, int page, int nr);
 
-/* Have @g store @len bytes of @data, 1 to 16, the second half of 16 as the first. */
+/*
+ * Have @g store @len bytes of @data, 1 to 16, the second half of 16 as the first, and
+ * reply to each question.
+ */
 void model_write(struct model *m, struct pt_guest *g, int pos, int len, uint64_t data);
 /* Have @g load four bytes.  Positions are in bytes, from MODEL_VA and MODEL_GPA on. */
 void model_read(struct model *m, struct pt_guest *g, int pos);
@@ -85,6 +93,8 @@ int model_check_next(struct model_tracker *t, int page);
 void model_check_list(struct model_tracker *t);
 /* How many pages are tracked in all. */
 void model_check_counters(struct model *m);
+/* A page of a slot, or all memory. */
+void model_check_page(struct model_slot *s, int page);
 void model_check_memory(struct model *m);
 
 #endif /* SELFTEST_KVM_PAGE_TRACK_MODEL_H */

@@ -6,13 +6,6 @@
 
 #include "page_track_model.h"
 
-/* A store of the guest. */
-struct write {
-	struct pt_guest *g;
-	int pos, len;
-	uint64_t rip, data[2];
-};
-
 struct model_slot *model_find_slot(struct model *m, int page)
 {
 	struct model_slot *s;
@@ -26,7 +19,7 @@ struct model_slot *model_find_slot(struct model *m, int page)
 
 /* Checks */
 
-static void check_page(struct model_slot *s, int page)
+void model_check_page(struct model_slot *s, int page)
 {
 	uint8_t *mem = s->mem + page * PAGE_SIZE, *copy = s->copy + page * PAGE_SIZE;
 	int i;
@@ -47,7 +40,7 @@ void model_check_memory(struct model *m)
 
 	for (s = m->slots; s < m->slots + MODEL_SLOTS; s++) {
 		for (page = 0; page < MODEL_SLOT_PAGES; page++)
-			check_page(s, page);
+			model_check_page(s, page);
 	}
 }
 
@@ -124,7 +117,8 @@ static void set_action(struct model_tracker *t, int page, int nr, int action)
 void model_create_tracker(struct model *m, struct model_tracker *t, uint32_t nr_events,
 			  uint32_t flags)
 {
-	tracker_create(m->vm, &t->t, nr_events, flags, 0);
+	t->id = ++m->last_id;
+	tracker_create(m->vm, &t->t, nr_events, flags, t->id);
 	t->exists = true;
 	model_check_list(t);
 }
@@ -204,132 +198,6 @@ void model_read_log(struct model *m, struct model_slot *s)
 	TEST_ASSERT(!(s->dirty & ~log), "Dirty log: wanted 0x%lx, got 0x%lx", s->dirty,
 		    log);
 	s->dirty = 0;
-}
-
-/* Writes and reads */
-
-/*
- * If the page with byte @from is tracked, the CPU faults, and each "once" has its
- * event and is over.  Returns whether KVM emulates the write.
- */
-static bool fault(struct model *m, const struct write *w, int from)
-{
-	int pos = w->pos + from, page = pos / PAGE_SIZE;
-	struct kvm_page_track_event want;
-	struct model_tracker *t;
-	bool emulated = false;
-
-	want = tracker_write_event(w->g, MODEL_VA + pos, MODEL_GPA + pos, NULL, 0);
-	want.rip = w->rip;
-	want.phase = KVM_PAGE_TRACK_PHASE_BEFORE;
-	want.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
-	/* In two dimensions, the CPU tells KVM no linear address. */
-	if (!m->shadowed) {
-		want.gva = 0;
-		want.flags &= ~KVM_PAGE_TRACK_EVENT_GVA;
-	}
-
-	for (t = m->trackers; t < m->trackers + MODEL_TRACKERS; t++) {
-		if (t->action[page] == TRACKER_ONCE) {
-			t->action[page] = MODEL_NONE;
-			TRACKER_ASSERT_EVENT(&t->t, &want);
-			m->before++;
-		}
-		emulated |= t->action[page] == TRACKER_NOTIFY;
-	}
-	return emulated;
-}
-
-/* KVM writes bytes @from to @end, of one page, and tells whoever tracks it. */
-static void emulate(struct model *m, const struct write *w, int from, int end)
-{
-	int pos = w->pos + from, page = pos / PAGE_SIZE;
-	struct kvm_page_track_event want;
-	struct model_tracker *t;
-
-	for (t = m->trackers; t < m->trackers + MODEL_TRACKERS; t++) {
-		if (t->action[page] == MODEL_NONE)
-			continue;
-
-		want = tracker_write_event(w->g, MODEL_VA + pos, MODEL_GPA + pos,
-					   (uint8_t *)w->data + from, end - from);
-		want.rip = w->rip;
-		if (t->action[page] == TRACKER_ONCE) {
-			t->action[page] = MODEL_NONE;
-			want.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
-			m->after_once++;
-		}
-		TRACKER_ASSERT_EVENT(&t->t, &want);
-		m->after++;
-	}
-}
-
-static void store(struct model *m, const struct write *w, int from, int end)
-{
-	int pos = w->pos + from, page = pos / PAGE_SIZE;
-	struct model_slot *s = model_find_slot(m, page);
-
-	memcpy(s->copy + pos - s->first * PAGE_SIZE, (uint8_t *)w->data + from, end - from);
-	if (s->flags & KVM_MEM_LOG_DIRTY_PAGES)
-		s->dirty |= BIT_ULL(page - s->first);
-	check_page(s, page - s->first);
-}
-
-/* What becomes of a write, whose bytes from @split on are in the next page. */
-static void tell(struct model *m, const struct write *w, int split)
-{
-	struct model_tracker *t;
-
-	/* The order of the pages is the CPU's; those emulated fault on the lower first. */
-	if (fault(m, w, 0) || (split < w->len && fault(m, w, split))) {
-		emulate(m, w, 0, split);
-		if (split < w->len)
-			emulate(m, w, split, w->len);
-	}
-
-	for (t = m->trackers; t < m->trackers + MODEL_TRACKERS; t++) {
-		if (!t->exists)
-			continue;
-		TRACKER_ASSERT_EMPTY(&t->t);
-		model_check_next(t, w->pos / PAGE_SIZE);
-		model_check_next(t, (w->pos + w->len - 1) / PAGE_SIZE);
-	}
-}
-
-void model_write(struct model *m, struct pt_guest *g, int pos, int len, uint64_t data)
-{
-	static const enum pt_op ops[] = {
-		PT_STORE1, PT_STORE2, PT_STORE4, PT_STORE8, PT_STORE16_SSE
-	};
-	enum pt_op op = ops[ffs(len) - 1];
-	struct write w = {
-		.g = g, .pos = pos, .len = len, .data = { data, data },
-		/* The store of 16 bytes is not the first instruction of its operation. */
-		.rip = op == PT_STORE16_SSE ? 0 : pt_op_rip(op),
-	};
-	struct kvm_regs regs = { .rdi = MODEL_VA + pos, .rax = data, .rdx = data >> 32 };
-	int split = PAGE_SIZE - pos % PAGE_SIZE;
-
-	if (split > len)
-		split = len;
-
-	TEST_ASSERT(pt_run(g, op, &regs), "The store faulted");
-	m->shadow_changed = m->shadowed;
-
-	tell(m, &w, split);
-	store(m, &w, 0, split);
-	if (split < len)
-		store(m, &w, split, len);
-}
-
-void model_read(struct model *m, struct pt_guest *g, int pos)
-{
-	struct model_slot *s = model_find_slot(m, pos / PAGE_SIZE);
-	uint32_t want;
-
-	memcpy(&want, s->copy + pos - s->first * PAGE_SIZE, sizeof(want));
-	PT_ASSERT_LOAD(g, MODEL_VA + pos, want);
-	m->shadow_changed = m->shadowed;
 }
 
 /* The model as a whole */
