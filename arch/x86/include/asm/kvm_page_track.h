@@ -11,6 +11,7 @@
 #include <linux/kvm_types.h>
 #include <linux/maple_tree.h>
 #include <linux/types.h>
+#include <linux/xarray.h>
 
 /* The kind of access to a guest page that is tracked. */
 enum kvm_page_track_mode {
@@ -126,6 +127,7 @@ struct kvm_page_track_notifier_node {
 	struct hlist_node node;
 	u64 id;			/* rises in the order of registration */
 	struct maple_tree ranges[KVM_PAGE_TRACK_MAX];
+	struct xarray dropped[KVM_PAGE_TRACK_MAX];	/* gfns, out of these */
 
 	/*
 	 * An access to a gfn that this tracker tracks is not done yet: the guest

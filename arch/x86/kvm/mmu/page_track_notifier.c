@@ -19,6 +19,7 @@
 #include "mmu_internal.h"
 #include "mmutrace.h"
 #include "page_track.h"
+#include "page_track_dropped.h"
 #include "x86.h"
 
 /*
@@ -39,6 +40,7 @@ void kvm_page_track_add_notifier(struct kvm *kvm,
 	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
 		mt_init_flags(&n->ranges[mode], RANGES_FLAGS);
 		mt_set_external_lock(&n->ranges[mode], &kvm->slots_arch_lock);
+		page_track_dropped_init(&n->dropped[mode]);
 	}
 
 	n->id = ++kvm->arch.track_notifier_head.last_id;
@@ -266,6 +268,7 @@ EXPORT_SYMBOL_GPL(kvm_page_track_register_notifier);
 void kvm_page_track_unregister_notifier(struct kvm *kvm,
 					struct kvm_page_track_notifier_node *n)
 {
+	enum kvm_page_track_mode mode;
 	int idx;
 
 	idx = srcu_read_lock(&kvm->srcu);
@@ -283,6 +286,9 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
 
 	/* Wait for whoever walks the list and may have found @n. */
 	synchronize_srcu(&kvm->srcu);
+
+	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++)
+		page_track_dropped_destroy(&n->dropped[mode]);
 
 	kvm_put_kvm(kvm);
 }

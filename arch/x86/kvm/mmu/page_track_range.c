@@ -13,6 +13,7 @@
 
 #include "mmu.h"
 #include "page_track.h"
+#include "page_track_dropped.h"
 
 typedef int (*slot_part_fn)(struct kvm *kvm, struct kvm_memory_slot *slot,
 			    gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode);
@@ -42,24 +43,58 @@ static int call_slot_parts(struct kvm *kvm, gfn_t gfn, gfn_t end,
 	return any;
 }
 
+/* Gfns in a row that a tracker tracks with one action. */
+struct part {
+	gfn_t gfn, end;
+	void *entry;
+};
+
+/* Find the first part, or the first piece of one, of [@gfn, @end). */
+static bool find_part(struct kvm_page_track_notifier_node *n,
+		      enum kvm_page_track_mode mode, gfn_t gfn, gfn_t end,
+		      struct part *part)
+{
+	MA_STATE(mas, &n->ranges[mode], gfn, gfn);
+	gfn_t range_end;
+
+	if (gfn >= end)
+		return false;
+
+	while ((part->entry = mas_find(&mas, end - 1))) {
+		gfn = max_t(gfn_t, gfn, mas.index);
+		range_end = min_t(gfn_t, end, (gfn_t)mas.last + 1);
+		part->gfn = page_track_next_kept(&n->dropped[mode], gfn, range_end);
+		if (part->gfn == range_end)
+			continue;
+
+		part->end = page_track_next_dropped(&n->dropped[mode], part->gfn,
+						    range_end);
+		return true;
+	}
+
+	return false;
+}
+
+#define for_each_part(part, n, mode, first, limit)	\
+	for ((part)->end = (first); find_part(n, mode, (part)->end, limit, part); )
+
 /*
- * Count up what is not in @ranges of [@gfn, @end).  Returns whether that made a
+ * Count up what @n does not track yet of [@gfn, @end).  Returns whether that made a
  * gfn tracked, or -EIO.
  */
-static int count_gaps_up(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
-			 gfn_t end, enum kvm_page_track_mode mode)
+static int count_gaps_up(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			 gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode)
 {
-	MA_STATE(mas, ranges, gfn, gfn);
+	struct part part;
 	int r, any = 0;
-	void *entry;
 
-	mas_for_each(&mas, entry, end - 1) {
-		r = call_slot_parts(kvm, gfn, mas.index, mode,
+	for_each_part(&part, n, mode, gfn, end) {
+		r = call_slot_parts(kvm, gfn, part.gfn, mode,
 				    __kvm_slot_page_track_add_range);
 		if (r < 0)
 			return r;
 		any |= r;
-		gfn = (gfn_t)mas.last + 1;
+		gfn = part.end;
 	}
 
 	r = call_slot_parts(kvm, gfn, end, mode, __kvm_slot_page_track_add_range);
@@ -67,19 +102,17 @@ static int count_gaps_up(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
 }
 
 /*
- * Count down what is in @ranges of [@gfn, @end).  Returns whether that made a
- * gfn untracked, or -EIO.
+ * Count down what @n tracks of [@gfn, @end).  Returns whether that made a gfn
+ * untracked, or -EIO.
  */
-static int count_ranges_down(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
-			     gfn_t end, enum kvm_page_track_mode mode)
+static int count_parts_down(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			    gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode)
 {
-	MA_STATE(mas, ranges, gfn, gfn);
+	struct part part;
 	int r, any = 0;
-	void *entry;
 
-	mas_for_each(&mas, entry, end - 1) {
-		r = call_slot_parts(kvm, max_t(gfn_t, gfn, mas.index),
-				    min_t(gfn_t, end, (gfn_t)mas.last + 1), mode,
+	for_each_part(&part, n, mode, gfn, end) {
+		r = call_slot_parts(kvm, part.gfn, part.end, mode,
 				    __kvm_slot_page_track_remove_range);
 		if (r < 0)
 			return r;
@@ -106,10 +139,10 @@ static void include_neighbours(struct maple_tree *ranges, void *entry,
 		*first = mas.index;
 }
 
-static int add_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
-		    gfn_t end, enum kvm_page_track_mode mode, void *entry)
+static int add_gfns(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+		    gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode, void *entry)
 {
-	MA_STATE(mas, ranges, 0, 0);
+	MA_STATE(mas, &n->ranges[mode], 0, 0);
 	unsigned long first = gfn, last = end - 1;
 	int r;
 
@@ -122,14 +155,15 @@ static int add_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
 	if (r)
 		return r;
 
-	include_neighbours(ranges, entry, &first, &last);
+	include_neighbours(&n->ranges[mode], entry, &first, &last);
 	mas_set_range(&mas, first, last);
 	r = mas_preallocate(&mas, entry, GFP_KERNEL_ACCOUNT);
 	if (r)
 		return r;
 
-	r = count_gaps_up(kvm, ranges, gfn, end, mode);
+	r = count_gaps_up(kvm, n, gfn, end, mode);
 	mas_store_prealloc(&mas, entry);
+	page_track_dropped_remove(&n->dropped[mode], gfn, end);
 
 	/* SPTEs made from now on lack the access.  Drop those made before. */
 	if (r > 0)
@@ -138,14 +172,14 @@ static int add_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
 	return min(r, 0);
 }
 
-/* Returns whether a gfn became untracked, or an error. */
-static int remove_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
-		       gfn_t end, enum kvm_page_track_mode mode)
+static int remove_gfns(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+		       gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode)
 {
-	MA_STATE(mas, ranges, gfn, gfn);
+	MA_STATE(mas, &n->ranges[mode], 0, 0);
+	struct part part;
 	int r;
 
-	if (!mas_find(&mas, end - 1))
+	if (!find_part(n, mode, gfn, end, &part))
 		return -ENOENT;
 
 	mas_set_range(&mas, gfn, end - 1);
@@ -153,15 +187,9 @@ static int remove_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
 	if (r)
 		return r;
 
-	r = count_ranges_down(kvm, ranges, gfn, end, mode);
+	r = count_parts_down(kvm, n, gfn, end, mode);
 	mas_store_prealloc(&mas, NULL);
-	return r;
-}
-
-static int remove_and_zap_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t gfn,
-			       gfn_t end, enum kvm_page_track_mode mode)
-{
-	int r = remove_gfns(kvm, ranges, gfn, end, mode);
+	page_track_dropped_remove(&n->dropped[mode], gfn, end);
 
 	/* Have the next access map the gfns anew, with huge pages if possible. */
 	if (r > 0)
@@ -170,29 +198,26 @@ static int remove_and_zap_gfns(struct kvm *kvm, struct maple_tree *ranges, gfn_t
 	return min(r, 0);
 }
 
-static void remove_all_gfns(struct kvm *kvm, struct maple_tree *ranges,
+static void remove_all_gfns(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 			    enum kvm_page_track_mode mode)
 {
-	MA_STATE(mas, ranges, 0, 0);
-	gfn_t gfn, end, first = 0, last_end = 0;
-	void *entry;
+	gfn_t first = 0, last_end = 0;
+	struct part part;
 
-	mas_for_each(&mas, entry, ULONG_MAX) {
-		gfn = mas.index;
-		end = (gfn_t)mas.last + 1;
-		if (call_slot_parts(kvm, gfn, end, mode,
+	for_each_part(&part, n, mode, 0, ULONG_MAX) {
+		if (call_slot_parts(kvm, part.gfn, part.end, mode,
 				    __kvm_slot_page_track_remove_range) <= 0)
 			continue;
 		if (!last_end)
-			first = gfn;
-		last_end = end;
+			first = part.gfn;
+		last_end = part.end;
 	}
 
 	/* There may be many ranges, zap once. */
 	if (last_end)
 		kvm_zap_gfn_range(kvm, first, last_end);
 
-	__mt_destroy(ranges);
+	__mt_destroy(&n->ranges[mode]);
 }
 
 void kvm_page_track_remove_all_ranges(struct kvm *kvm,
@@ -203,7 +228,7 @@ void kvm_page_track_remove_all_ranges(struct kvm *kvm,
 	lockdep_assert_held(&kvm->slots_arch_lock);
 
 	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++)
-		remove_all_gfns(kvm, &n->ranges[mode], mode);
+		remove_all_gfns(kvm, n, mode);
 }
 
 static bool is_valid_range(gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode)
@@ -238,8 +263,8 @@ static int change_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 	mutex_lock(&kvm->slots_arch_lock);
 
 	if (is_registered(kvm, n))
-		r = entry ? add_gfns(kvm, &n->ranges[mode], gfn, end, mode, entry) :
-			    remove_and_zap_gfns(kvm, &n->ranges[mode], gfn, end, mode);
+		r = entry ? add_gfns(kvm, n, gfn, end, mode, entry) :
+			    remove_gfns(kvm, n, gfn, end, mode);
 
 	mutex_unlock(&kvm->slots_arch_lock);
 	srcu_read_unlock(&kvm->srcu, idx);
@@ -267,9 +292,7 @@ int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_no
 			      enum kvm_page_track_mode mode, gfn_t *gfn,
 			      gfn_t *nr_pages, u8 *action)
 {
-	unsigned long first = *gfn;
-	struct ma_state mas;
-	void *entry;
+	struct part part;
 
 	if (mode >= KVM_PAGE_TRACK_MAX)
 		return -EINVAL;
@@ -282,14 +305,13 @@ int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_no
 	if (!is_registered(kvm, n))
 		return -ESRCH;
 
-	mas_init(&mas, &n->ranges[mode], first);
-	entry = mas_find(&mas, ULONG_MAX);
-	if (!entry)
+	/* No range goes beyond, see is_valid_range(). */
+	if (!find_part(n, mode, *gfn, ULONG_MAX, &part))
 		return -ENOENT;
 
-	*gfn = max(first, mas.index);
-	*nr_pages = mas.last - *gfn + 1;
-	*action = xa_to_value(entry);
+	*gfn = part.gfn;
+	*nr_pages = part.end - part.gfn;
+	*action = xa_to_value(part.entry);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_next_range);
@@ -299,7 +321,10 @@ int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
 {
 	void *entry = gfn <= ULONG_MAX ? mtree_load(&n->ranges[mode], gfn) : NULL;
 
-	return entry ? xa_to_value(entry) : -ENOENT;
+	if (!entry || page_track_is_dropped(&n->dropped[mode], gfn))
+		return -ENOENT;
+
+	return xa_to_value(entry);
 }
 
 int kvm_page_track_drop_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
@@ -315,8 +340,13 @@ int kvm_page_track_drop_page(struct kvm *kvm, struct kvm_page_track_notifier_nod
 	    kvm_page_track_get_action(n, gfn, mode) != action)
 		return 0;
 
+	r = page_track_dropped_prepare(&n->dropped[mode], gfn);
+	if (r)
+		return r;
+
 	/* SPTEs, of 4K like those of its neighbours, get the access by a fault. */
-	r = remove_gfns(kvm, &n->ranges[mode], gfn, gfn + 1, mode);
+	r = call_slot_parts(kvm, gfn, gfn + 1, mode, __kvm_slot_page_track_remove_range);
+	page_track_dropped_add(&n->dropped[mode], gfn);
 	return r < 0 ? r : 1;
 }
 
@@ -332,21 +362,17 @@ static int apply_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 static int apply_tracker(struct kvm *kvm, struct kvm_memory_slot *slot,
 			 struct kvm_page_track_notifier_node *n)
 {
-	gfn_t base = slot->base_gfn, end = base + slot->npages;
+	gfn_t base = slot->base_gfn;
 	enum kvm_page_track_mode mode;
-	void *entry;
+	struct part part;
+	gfn_t end;
 	int r;
 
-	/* No range goes beyond ULONG_MAX, see is_valid_range(). */
-	if (base > ULONG_MAX)
-		return 0;
+	end = min_t(gfn_t, base + slot->npages, ULONG_MAX);
 
 	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
-		MA_STATE(mas, &n->ranges[mode], base, base);
-
-		mas_for_each(&mas, entry, min_t(gfn_t, end - 1, ULONG_MAX)) {
-			r = apply_range(kvm, slot, max_t(gfn_t, base, mas.index),
-					min_t(gfn_t, end, (gfn_t)mas.last + 1), mode);
+		for_each_part(&part, n, mode, base, end) {
+			r = apply_range(kvm, slot, part.gfn, part.end, mode);
 			if (r)
 				return r;
 		}

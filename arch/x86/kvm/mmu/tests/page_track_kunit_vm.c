@@ -308,6 +308,18 @@ int ptk_next_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
 					 nr_pages, &action);
 }
 
+int ptk_drop_page(struct kunit *test, struct kvm_page_track_notifier_node *n, gfn_t gfn,
+		  u8 action)
+{
+	struct kvm *kvm = ptk_kvm(test);
+	int idx, r;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	r = kvm_page_track_drop_page(kvm, n, gfn, KVM_PAGE_TRACK_WRITE, action);
+	srcu_read_unlock(&kvm->srcu, idx);
+	return r;
+}
+
 void ptk_expect_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
 		      gfn_t from, gfn_t gfn, gfn_t nr)
 {

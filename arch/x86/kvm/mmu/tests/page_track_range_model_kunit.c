@@ -7,13 +7,14 @@
 #include <linux/random.h>
 
 #include "page_track_kunit.h"
+#include "mmu/page_track_dropped.h"
 
 #define STEPS		1000
 #define NR_TRACKERS	3
 #define NR_SLOTS	3
 
-/* All that happens is in these gfns, around the edge of a block. */
-#define BASE		(PTK_BASE + PTK_BLOCK - 40)
+/* All that happens is in these gfns, around the edge of a bitmap of dropped ones. */
+#define BASE		((gfn_t)2 * PAGE_TRACK_MAP_GFNS - 40)
 #define NR_GFNS		96
 
 struct set {
@@ -44,12 +45,24 @@ static void any_range(struct world *w, gfn_t *gfn, gfn_t *nr)
 	*nr = 1 + any_below(w, min(NR_GFNS - i, 40));
 }
 
+static void drop_page(struct kunit *test, struct set *set, gfn_t gfn)
+{
+	bool tracked = __test_and_clear_bit(gfn - BASE, set->gfns);
+
+	KUNIT_ASSERT_EQ(test, ptk_drop_page(test, set->tracker, gfn, 0), tracked);
+}
+
 static void change_range(struct kunit *test, struct world *w, struct set *set)
 {
 	gfn_t gfn, nr;
 	int r, want;
 
 	any_range(w, &gfn, &nr);
+
+	if (any_below(w, 3)) {
+		drop_page(test, set, gfn);
+		return;
+	}
 
 	if (any_below(w, 2)) {
 		r = ptk_add_range(test, set->tracker, gfn, nr);
