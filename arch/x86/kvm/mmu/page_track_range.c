@@ -49,13 +49,12 @@ struct part {
 	void *entry;
 };
 
-/* Find the first part, or the first piece of one, of [@gfn, @end). */
-static bool find_part(struct kvm_page_track_notifier_node *n,
-		      enum kvm_page_track_mode mode, gfn_t gfn, gfn_t end,
-		      struct part *part)
+/* Go on to the next part, or piece of one, of [@part->end, @end). */
+static bool next_part(struct kvm_page_track_notifier_node *n,
+		      enum kvm_page_track_mode mode, gfn_t end, struct part *part)
 {
-	MA_STATE(mas, &n->ranges[mode], gfn, gfn);
-	gfn_t range_end;
+	MA_STATE(mas, &n->ranges[mode], part->end, part->end);
+	gfn_t range_end, gfn = part->end;
 
 	if (gfn >= end)
 		return false;
@@ -75,9 +74,6 @@ static bool find_part(struct kvm_page_track_notifier_node *n,
 	return false;
 }
 
-#define for_each_part(part, n, mode, first, limit)	\
-	for ((part)->end = (first); find_part(n, mode, (part)->end, limit, part); )
-
 /*
  * Count up what @n does not track yet of [@gfn, @end).  Returns whether that made a
  * gfn tracked, or -EIO.
@@ -85,10 +81,10 @@ static bool find_part(struct kvm_page_track_notifier_node *n,
 static int count_gaps_up(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 			 gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode)
 {
-	struct part part;
+	struct part part = { .end = gfn };
 	int r, any = 0;
 
-	for_each_part(&part, n, mode, gfn, end) {
+	while (next_part(n, mode, end, &part)) {
 		r = call_slot_parts(kvm, gfn, part.gfn, mode,
 				    __kvm_slot_page_track_add_range);
 		if (r < 0)
@@ -108,10 +104,10 @@ static int count_gaps_up(struct kvm *kvm, struct kvm_page_track_notifier_node *n
 static int count_parts_down(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 			    gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode)
 {
-	struct part part;
+	struct part part = { .end = gfn };
 	int r, any = 0;
 
-	for_each_part(&part, n, mode, gfn, end) {
+	while (next_part(n, mode, end, &part)) {
 		r = call_slot_parts(kvm, part.gfn, part.end, mode,
 				    __kvm_slot_page_track_remove_range);
 		if (r < 0)
@@ -176,10 +172,10 @@ static int remove_gfns(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 		       gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode)
 {
 	MA_STATE(mas, &n->ranges[mode], 0, 0);
-	struct part part;
+	struct part part = { .end = gfn };
 	int r;
 
-	if (!find_part(n, mode, gfn, end, &part))
+	if (!next_part(n, mode, end, &part))
 		return -ENOENT;
 
 	mas_set_range(&mas, gfn, end - 1);
@@ -202,9 +198,9 @@ static void remove_all_gfns(struct kvm *kvm, struct kvm_page_track_notifier_node
 			    enum kvm_page_track_mode mode)
 {
 	gfn_t first = 0, last_end = 0;
-	struct part part;
+	struct part part = {};
 
-	for_each_part(&part, n, mode, 0, ULONG_MAX) {
+	while (next_part(n, mode, ULONG_MAX, &part)) {
 		if (call_slot_parts(kvm, part.gfn, part.end, mode,
 				    __kvm_slot_page_track_remove_range) <= 0)
 			continue;
@@ -292,7 +288,7 @@ int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_no
 			      enum kvm_page_track_mode mode, gfn_t *gfn,
 			      gfn_t *nr_pages, u8 *action)
 {
-	struct part part;
+	struct part part = { .end = *gfn };
 
 	if (mode >= KVM_PAGE_TRACK_MAX)
 		return -EINVAL;
@@ -306,7 +302,7 @@ int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_no
 		return -ESRCH;
 
 	/* No range goes beyond, see is_valid_range(). */
-	if (!find_part(n, mode, *gfn, ULONG_MAX, &part))
+	if (!next_part(n, mode, ULONG_MAX, &part))
 		return -ENOENT;
 
 	*gfn = part.gfn;
@@ -362,16 +358,14 @@ static int apply_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 static int apply_tracker(struct kvm *kvm, struct kvm_memory_slot *slot,
 			 struct kvm_page_track_notifier_node *n)
 {
-	gfn_t base = slot->base_gfn;
+	gfn_t end = min_t(gfn_t, slot->base_gfn + slot->npages, ULONG_MAX);
 	enum kvm_page_track_mode mode;
 	struct part part;
-	gfn_t end;
 	int r;
 
-	end = min_t(gfn_t, base + slot->npages, ULONG_MAX);
-
 	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
-		for_each_part(&part, n, mode, base, end) {
+		part.end = slot->base_gfn;
+		while (next_part(n, mode, end, &part)) {
 			r = apply_range(kvm, slot, part.gfn, part.end, mode);
 			if (r)
 				return r;
