@@ -29,46 +29,46 @@ help: ## list the targets
 #=   PATCH=NAME       the patch that `make refresh` puts the edits into
 
 run: modules build/packages.$(if $(EXTRA),test,run) $(EXTRA) ## boot a Linux guest on a host with these modules (a few minutes)
-	@lab/run
+	@lab/verbs/run
 
 test: build/packages.test ## prove it all on emulated AMD and Intel machines
 	@$(MAKE) --no-print-directory BASE= modules kernel selftests
 	@$(MAKE) --no-print-directory BASE=1 modules selftests
-	@lab/test
+	@lab/verbs/test
 
 measure: build/packages.kernel ## count instructions of the base and of ours
 	@$(MAKE) --no-print-directory modules selftests
 	@$(MAKE) --no-print-directory BASE=1 modules selftests
-	@lab/measure
+	@lab/verbs/measure
 
 modules: fetch build/packages.modules $(if $(BASE),,tree) ## kvm.ko, kvm-amd.ko, kvm-intel.ko for Debian's kernel
-	@lab/modules
+	@lab/verbs/modules
 
 kernel: fetch build/packages.kernel $(if $(BASE),,tree) ## the debug kernel
-	@lab/kernel
+	@lab/verbs/kernel
 
 selftests: fetch build/packages.selftests $(if $(BASE),,tree) ## KVM's selftests, static
-	@lab/selftests
+	@lab/verbs/selftests
 
 tree: fetch build/packages.tree ## the patched source, build/tree, own files as links
-	@lab/tree
+	@lab/verbs/tree
 
 refresh: fetch build/packages.tree ## edits of Linux's files in build/tree go back into their patches
-	@lab/refresh
+	@lab/verbs/refresh
 
 series: fetch build/packages.series ## the series as mails, build/series
-	@lab/series
+	@lab/verbs/series
 
 check: tree build/packages.check ## each prefix of the series, warnings, style
-	@lab/check
+	@lab/verbs/check
 
 clean: ## remove build/
 	@rm -rf build
 
 fetch: build/packages.fetch
-	@lab/fetch
+	@lab/verbs/fetch
 
-build/packages.%: lab/packages.list
+build/packages.%: lab/data/packages
 	@mkdir -p build
-	@lab/packages $*
+	@lab/lib/packages $*
 	@touch $@

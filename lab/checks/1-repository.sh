@@ -1,0 +1,31 @@
+# The files of the repository.  Read by lab/verbs/check.
+# shellcheck shell=bash disable=SC2154 # what common.sh and lab/verbs/check set
+
+named_once() {
+	local f n lost=0
+	for f in $(cd "$root" && git ls-files arch Documentation drivers include tools virt); do
+		n=$(own_files | grep -cxF "$f") || true
+		[ "$n" = 1 ] || { say "error: $f is named $n times in patches/series"; lost=1; }
+	done
+	for f in $(own_files); do
+		[ -f "$root/$f" ] || { say "error: $f is named in patches/series and is not there"; lost=1; }
+	done
+	return $lost
+}
+
+scripts() {
+	(cd "$root" && git ls-files && git ls-files -o --exclude-standard) | sort -u | while read -r f; do
+		[ ! -f "$root/$f" ] || ! head -n1 "$root/$f" | grep -qE '^#!.*\b(ba)?sh\b' || echo "$f"
+	done
+	echo lab/lib/common.sh
+}
+
+shell_scripts() {
+	local list
+	mapfile -t list < <(scripts)
+	cd "$root" || return
+	shellcheck -f gcc "${list[@]}" lab/checks/*.sh
+}
+
+check "own files are named once in the series" named_once
+check "shellcheck" shell_scripts
