@@ -24,11 +24,6 @@ static unsigned long end_to_bit(unsigned long index, gfn_t end)
 	return min_t(gfn_t, end - (gfn_t)index * PAGE_TRACK_MAP_GFNS, PAGE_TRACK_MAP_GFNS);
 }
 
-void page_track_dropped_init(struct xarray *dropped)
-{
-	xa_init_flags(dropped, XA_FLAGS_ACCOUNT);
-}
-
 void page_track_dropped_destroy(struct xarray *dropped)
 {
 	unsigned long index, *map;

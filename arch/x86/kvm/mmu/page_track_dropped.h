@@ -22,7 +22,10 @@
 #define PAGE_TRACK_MAP_GFNS	(PAGE_SIZE * BITS_PER_BYTE)
 
 /* An empty set.  Context: any. */
-void page_track_dropped_init(struct xarray *dropped);
+static inline void page_track_dropped_init(struct xarray *dropped)
+{
+	xa_init_flags(dropped, XA_FLAGS_ACCOUNT);
+}
 
 /* Free all of the set.  Context: nobody uses it. */
 void page_track_dropped_destroy(struct xarray *dropped);
