@@ -6,21 +6,28 @@ build=$root/build
 patches=${PATCHES:-$root/patches}
 jobs=${JOBS:-$(nproc)}
 
-# The patched build, with BASE=1 that of Linux as it is, with CHECK=1 that of `make check`.
+# The patched build, with BASE=1 that of Linux as it is, with CHECK=1 that of `make check`,
+# with TRACKING=off the one there without CONFIG_KVM_EXTERNAL_WRITE_TRACKING.
 if [ -n "${BASE:-}" ]; then
 	out=$build/base tree=$build/src tag=base-
+elif [ "${TRACKING:-}" = off ]; then
+	out=$build/check/off tree=$build/check/tree tag=check/off-
 elif [ -n "${CHECK:-}" ]; then
 	out=$build/check tree=$build/check/tree tag=check/
 else
 	out=$build tree=$build/tree tag=
 fi
 
-# What the lab compiles is cached under build/ too, unless the user has a cache.
-export CCACHE_DIR=${CCACHE_DIR:-$build/ccache} CCACHE_NOHASHDIR=1
+# What all clones share: what was compiled, Debian's packages, the base's test results.
+# Whatever is damaged there is made again.
+cache=${XDG_CACHE_HOME:-${HOME:-$build}/.cache}/kvm-page-track
+export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache} CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-3G}
+# The same file is the same in another clone, and just unpacked.
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=include_file_mtime,include_file_ctime
 export QUILT_PATCHES=.patches
 
 # Linux's make shall see none of the variables given to ours.
-unset MAKEFLAGS MFLAGS MAKEOVERRIDES BASE CHECK KERNEL LINUX
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES BASE CHECK TRACKING KERNEL LINUX
 
 say() { printf '%s\n' "$*"; }
 
@@ -42,12 +49,18 @@ lock() {
 	flock 9
 }
 
+# took WHAT SECONDS: note for the end of .ci/run where the time went.
+took() { printf '%d %s\n' "$2" "$1" >>"$build/log/times"; }
+
 # log NAME COMMAND...: run COMMAND, output to build/log/NAME; on failure show why.
 log() {
-	local file=$build/log/$1
+	local file=$build/log/$1 start=$SECONDS
 	shift
 	mkdir -p "${file%/*}"
-	"$@" >"$file" 2>&1 && return
+	if "$@" >"$file" 2>&1; then
+		took "make ${file#"$build/log/"}" $((SECONDS - start))
+		return
+	fi
 	grep -E -m5 'error|Error|FAILED|\*\*\*' "$file" >&2 || tail -n5 "$file" >&2
 	die "failed, see ${file#"$root"/}: $*"
 }
