@@ -1,0 +1,38 @@
+# Every prefix of the series compiles with W=1 and links, as modules for Debian's kernel,
+# and KVMGT compiles; those that end a part boot on the amd machine with shadow paging.
+# Read by lab/verbs/check.
+# shellcheck shell=bash disable=SC2154 # what common.sh and lab/verbs/check set
+
+# shellcheck source=../lib/kbuild.sh
+. "$root/lab/lib/kbuild.sh"
+
+# The patches that end a part of the series, without the last: `make test` boots that.
+part_ends() {
+	awk '/^#=/ { print last } !/^#/ && NF { last = $1 }' "$patches/series" |
+		grep -vxF "$(series | tail -n1)"
+}
+
+compiles() {
+	CHECK=1 "$root/lab/verbs/tree" "$1"
+	CHECK=1 "$root/lab/verbs/modules"
+	no 'warning:' "$build/log/check/modules"
+	configure gcc m on
+	clean kmake gcc-m-on W=1 drivers/gpu/drm/i915/gvt/kvmgt.o
+	[ -f "$build/check/gcc-m-on/drivers/gpu/drm/i915/gvt/kvmgt.o" ]
+}
+
+# The modules just built pass Linux's selftests of lab/data/prefix.
+boots() {
+	CHECK=1 SELFTESTS=$build/selftests "$root/lab/lib/batch" prefix amd npt=0 stock \
+		"$root/lab/data/prefix" >"$scratch"
+	cat "$scratch"
+	no '^FAIL' "$scratch"
+	grep -q '^ok' "$scratch"
+}
+
+for p in $(series); do
+	check "compiles up to $p" compiles "$p"
+	if [ -n "${FULL:-}" ] || part_ends | grep -qxF "$p"; then
+		check "boots up to $p" boots
+	fi
+done
