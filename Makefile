@@ -6,35 +6,44 @@ KERNEL ?=
 LINUX ?=
 PATCH ?=
 PATCHES ?= $(CURDIR)/patches
-export BASE KERNEL LINUX PATCH PATCHES ACCEL MACHINE MMU T
+export BASE KERNEL LINUX PATCH PATCHES ACCEL MACHINE MMU KIND GROUP T REPEAT FULL
 
 # What the set-up of `make run` needs besides the modules.
 EXTRA := $(if $(filter intel,$(MACHINE))$(NESTED),selftests)
 
-.PHONY: fetch help run test measure modules kernel selftests tree refresh series check clean
+.PHONY: fetch help run test shell measure modules kernel selftests tree refresh series check debian13 clean
 .NOTPARALLEL: # each script uses all processors itself
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
 	@sed -n 's/^#= //p' Makefile
 
 #= Variables:
 #=   BASE=1           the same without the series (modules, kernel, selftests, run)
 #=   KERNEL=6.12.N    another version than the newest in the configured archive
 #=   LINUX=TREE       any 6.12.y tree as the source
-#=   MACHINE=amd|intel  MMU=npt=0|npt=1|ept=0|ept=1  T=PATTERN    what to run or test
+#=   MACHINE=amd|intel  MMU=npt=0|npt=1|ept=0|ept=1    what to run or test
+#=   GROUP=own|linux|kunit|guest|nested  KIND=stock|debug    what to test
+#=   T=PATTERN        the tests or checks whose name contains this shell pattern
+#=   REPEAT=N         each test N times; how often it failed
+#=   FULL=1           make check boots each prefix of the series, not only the parts
+#=   CMD="..."  APPEND="..."  DEBUG=1    what `make shell` runs, kernel parameters, wait for gdb
 #=   ACCEL=kvm        nested virtualization of this machine instead of emulation
 #=   PATCH=NAME       the patch that `make refresh` puts the edits into
+#= What was compiled, downloaded or asked of the base is kept, in some gigabytes at most, in
+#= $XDG_CACHE_HOME/kvm-page-track (~/.cache/kvm-page-track); `make clean` leaves it.
 
 run: modules build/packages.$(if $(EXTRA),test,run) $(EXTRA) ## boot a Linux guest on a host with these modules (a few minutes)
 	@lab/verbs/run
 
 test: build/packages.test ## prove it all on emulated AMD and Intel machines
-	@$(MAKE) --no-print-directory BASE= modules kernel selftests
-	@$(MAKE) --no-print-directory BASE=1 modules selftests
+	@$(MAKE) --no-print-directory BASE= modules selftests $(if $(filter stock,$(KIND)),,kernel)
 	@lab/verbs/test
+
+shell: $(if $(filter debug,$(KIND)),kernel,modules) build/packages.$(if $(filter intel,$(MACHINE)),test,run) selftests ## a shell on a host with these modules, or CMD="..."
+	@lab/verbs/shell
 
 measure: build/packages.kernel ## count instructions of the base and of ours
 	@$(MAKE) --no-print-directory modules selftests
@@ -59,8 +68,11 @@ refresh: fetch build/packages.tree ## edits of Linux's files in build/tree go ba
 series: fetch build/packages.series ## the series as mails, build/series
 	@lab/verbs/series
 
-check: tree build/packages.check ## each prefix of the series, warnings, style
+check: build/packages.check selftests ## each prefix of the series, warnings, style
 	@lab/verbs/check
+
+debian13: build/packages.debian13 ## make run and a short make test on Debian 13, in a chroot (root only)
+	@lab/verbs/debian13
 
 clean: ## remove build/
 	@rm -rf build
