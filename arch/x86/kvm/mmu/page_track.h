@@ -244,18 +244,16 @@ static inline bool kvm_page_track_insn_active(struct kvm_vcpu *vcpu)
 }
 
 /*
- * Tell the trackers that KVM's emulator is about to write @bytes at *@val, in one
- * page, for an instruction, see track_access.  May lead *@val to other bytes.
+ * Tell the trackers that KVM's emulator is about to write @bytes at *@val, to one
+ * page that has memory, see track_access.  May lead *@val to other bytes.
  *
- * Returns 0 if they are to be written, 1 if not, or -EAGAIN if the instruction has
- * to stop.
+ * Returns 0 if they are to be written, 1 if not, which counts as written, or -EAGAIN
+ * if the instruction has to stop.
  * Context: kvm->srcu held, may sleep.
  */
 static inline int kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 					      const void **val, int bytes)
 {
-	int r;
-
 	if (!kvm_page_track_insn_active(vcpu))
 		return 0;
 
@@ -264,13 +262,7 @@ static inline int kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, 
 	    vcpu->arch.page_track_fault.access.gpa == gpa)
 		return 0;
 
-	r = __kvm_page_track_before_write(vcpu, gpa, gva, val, bytes);
-
-	/* What is skipped counts as written. */
-	if (r > 0)
-		vcpu->arch.page_track_insn.too_late = true;
-
-	return r;
+	return __kvm_page_track_before_write(vcpu, gpa, gva, val, bytes);
 }
 
 /*

@@ -166,7 +166,7 @@ int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fau
 	struct kvm_page_track_access *access = &told->access;
 	int r;
 
-	/* It will not be written, see __kvm_page_track_before_write(). */
+	/* It will not be written. */
 	if (fault->slot->flags & KVM_MEM_READONLY) {
 		told->cr2_or_gpa = INVALID_GPA;
 		return RET_PF_WRITE_PROTECTED;
@@ -214,10 +214,6 @@ int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 		.bytes = bytes,
 	};
 	int r;
-
-	/* A device, nothing or read-only memory is not written. */
-	if (kvm_is_error_hva(kvm_vcpu_gfn_to_hva(vcpu, gpa_to_gfn(gpa))))
-		return 0;
 
 	r = call_track_access(vcpu, &access);
 	if (r == -ENOENT)
