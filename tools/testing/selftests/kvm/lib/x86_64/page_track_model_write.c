@@ -160,8 +160,8 @@ static void follow(struct model *m, struct write *w, int nr)
 	for (i = 0; i < nr && !emulated; i++)
 		emulated = fault(m, &w[i]);
 
-	/* All are asked before one is written, the second page first. */
-	for (i = nr - 1; i >= 0 && emulated; i--)
+	/* All are asked before one is written. */
+	for (i = 0; i < nr && emulated; i++)
 		ask(m, &w[i], &w[nr - 1 - i]);
 	pt_assert_ended(w->g);
 
