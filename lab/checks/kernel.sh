@@ -16,7 +16,7 @@ by_clang() { # y|m on|off
 	whole_tree
 	configure clang "$1" "$2"
 	# shellcheck disable=SC2046
-	clean kmake "clang-$1-$2" W=1 arch/x86/kvm/ $([ "$2" = off ] || gvt_objects)
+	clean kmake "clang-$1-$2" W=1 arch/x86/kvm/ $([ "$2" = off ] || echo drivers/gpu/drm/i915/gvt/kvmgt.o)
 }
 
 # Against Debian's headers, modpost knows each symbol that nobody defines.
