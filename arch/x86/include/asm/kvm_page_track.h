@@ -25,6 +25,8 @@ enum kvm_page_track_mode {
  */
 struct kvm_page_track_notifier_head {
 	struct hlist_head track_notifier_list;
+	/* How often what they track has changed. */
+	unsigned int generation;
 	u64 last_id;
 	unsigned int nr_external;
 	bool no_external;
@@ -48,13 +50,16 @@ struct kvm_page_track_access {
 	 */
 	bool unemulated;
 
-	/* The instruction has written elsewhere: too late to stop it. */
+	/* The instruction has used a device or written elsewhere: nothing stops it. */
 	bool too_late;
+
+	/* At a fault: the host has the page, and can write it. */
+	bool page_ready;
 
 	/*
 	 * The @bytes that the emulator will write, or NULL if it has not got
 	 * that far.  A tracker may lead @data to other bytes, which must stay
-	 * valid until KVM_RUN ends.
+	 * valid until the instruction ends.
 	 */
 	const u8 *data;
 	int bytes;
@@ -67,52 +72,48 @@ enum kvm_page_track_verdict {
 	KVM_PAGE_TRACK_WANT_DATA,
 	/* Do as if this was written; only if the data is known. */
 	KVM_PAGE_TRACK_SKIP,
+	/* Call again when the page is ready; only at a fault, if it is not. */
+	KVM_PAGE_TRACK_WANT_PAGE,
 	/* Try the instruction again, after the vCPU's pending requests. */
 	KVM_PAGE_TRACK_STOP,
 };
 
-/* What a vCPU last faulted on, to tell it again if emulation fails. */
+/* What a fault was on, as long as it is handled: to tell it again if emulation fails. */
 struct kvm_page_track_fault {
 	struct kvm_page_track_access access;
-	gpa_t cr2_or_gpa;
-	unsigned long rip;
+	bool valid;
+	/* Nobody wants to know the data. */
+	bool told;
 };
 
-/* What userspace was asked before a write, and what it wants. */
-struct kvm_page_track_answer {
-	gpa_t gpa;
-	u64 asked[4];		/* the trackers that this was asked for */
-	u8 nr_asked;
-	u8 reply;
-	u16 bytes;
-	u8 wanted[16];		/* the first bytes that this was asked for */
-	u8 data[16];		/* the same, or those that replace them */
+/* A tracker that has the gfn of an access, and the action that it gave. */
+struct kvm_page_track_found {
+	struct kvm_page_track_notifier_node *node;
+	u8 action;
 };
 
-/* The instruction that KVM's emulator executes for a vCPU, or was stopped at. */
+#define KVM_PAGE_TRACK_MAX_FOUND	8
+
+/*
+ * The instruction that KVM emulates for a vCPU, and who has the gfn that it is about
+ * to write, see page_track_access.c.
+ */
 struct kvm_page_track_insn {
-	/* Between its start and its end: whether to call track_access. */
+	/* Between its start and its end: whether others than KVM have trackers. */
 	bool active;
 	bool too_late;
-	/* These bytes were told at the fault, and nobody wants the data. */
-	bool fault_told;
+	/* It goes on after a stop: for one element, and natively if that fails. */
+	bool resumed;
 
-	/* Private to layer 3: answers, as many as a write has pages, and where. */
-	unsigned long rip;
-	unsigned long cr3;
-	bool guest_mode;
-	bool smm;
-	struct kvm_page_track_answer answers[2];
-	u8 nr_answers;
+	/* How far the write to @gfn is.  Others may take back what is decided. */
+	u32 state;
+	gfn_t gfn;
+	unsigned int generation;
 
-	/* The question that the vCPU leaves KVM_RUN with. */
-	bool asking;
-	u32 flags;
-	u64 tracker_id;
-	u64 user_data;
-	gpa_t gpa;
-	gva_t gva;
-	struct kvm_page_track_answer *answer;	/* NULL if none is wanted */
+	/* In the order of registration.  If there are @more, behind the last one. */
+	struct kvm_page_track_found found[KVM_PAGE_TRACK_MAX_FOUND];
+	u8 nr_found;
+	bool more;
 };
 
 /*
@@ -135,8 +136,8 @@ struct kvm_page_track_notifier_node {
 	 * The last is left out if the fault was on the same bytes, the write is
 	 * to one page and nobody wants the data.  Called again if the
 	 * instruction is retried for whatever reason, and if the gfn was not
-	 * mapped: once before that, when the result does not count and the
-	 * tracker may drop the gfn, and once after it.
+	 * mapped: once before that, when the host has the page, the result does
+	 * not count and the tracker may drop the gfn, and once after it.
 	 *
 	 * @access: valid during the call
 	 * @action: what the tracker gave when it added the gfn
@@ -151,19 +152,20 @@ struct kvm_page_track_notifier_node {
 			    struct kvm_page_track_notifier_node *node);
 
 	/*
-	 * KVM emulated a guest write and has committed it to guest memory.
-	 * The page need not be one that this tracker added.
+	 * KVM emulated a guest write to a gfn that this tracker tracked before
+	 * the write, or tracks now, and has committed it to guest memory.
 	 *
-	 * @gpa:   guest physical address of the first byte written
-	 * @gva:   its linear address
-	 * @new:   the bytes written
-	 * @bytes: how many, 1 or more; the write does not cross a page
+	 * @gpa:    guest physical address of the first byte written
+	 * @gva:    its linear address
+	 * @new:    the bytes written
+	 * @bytes:  how many, 1 or more; the write does not cross a page
+	 * @action: what the tracker gave when it added the gfn
 	 *
 	 * Context: the vCPU's thread, in a kvm->srcu read section.  May sleep,
 	 * may add and remove ranges, must not (un)register a tracker.
 	 */
 	void (*track_write)(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
-			    const u8 *new, int bytes,
+			    const u8 *new, int bytes, u8 action,
 			    struct kvm_page_track_notifier_node *node);
 
 	/*
@@ -226,7 +228,8 @@ int kvm_page_track_add_range(struct kvm *kvm, struct kvm_page_track_notifier_nod
 
 /*
  * Stop to track what @n does of the gfns [@gfn, @gfn + @nr_pages).  What other
- * trackers and the shadow MMU do stays tracked.  A call that fails changes
+ * trackers and the shadow MMU do stays tracked.  @n may still be told of a write
+ * that was under way, see kvm_page_track_wait().  A call that fails changes
  * nothing.
  *
  * Returns 0, -ENOENT if @n tracks none of them, or another error as above.

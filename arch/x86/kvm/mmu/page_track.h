@@ -136,11 +136,10 @@ void kvm_page_track_add_notifier(struct kvm *kvm,
 
 void __kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 			    const u8 *new, int bytes);
-int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
-				  const void **val, int bytes);
 
 /*
- * Tell the trackers of a write that KVM did for the guest, see track_write.
+ * Tell the trackers of a write that KVM did for the guest, see track_write.  The
+ * shadow MMU is the first one.
  *
  * Context: kvm->srcu held, may sleep.
  */
@@ -175,7 +174,8 @@ void kvm_page_track_flush_slot(struct kvm *kvm, const struct kvm_memory_slot *sl
  * Has another module or userspace trackers of @kvm?
  *
  * Context: any.  A vCPU that does not see a new tracker here yet emulates without
- * track_access; track_write is called all the same, see kvm_page_track_write().
+ * track_access; track_write is called all the same, as kvm_page_track_write() looks
+ * again.
  */
 static inline bool kvm_page_track_has_external(struct kvm *kvm)
 {
@@ -204,32 +204,32 @@ static inline bool kvm_page_track_may_have_external(struct kvm *kvm)
  */
 int kvm_page_track_forbid_external(struct kvm *kvm);
 
+/* Layer 2, page_track_access.c: accesses that trackers of others are called for. */
+
+void __kvm_page_track_begin_insn(struct kvm_vcpu *vcpu, bool is_fault);
+void __kvm_page_track_end_insn(struct kvm_vcpu *vcpu);
+int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
+				  const void **val, int bytes);
+void __kvm_page_track_decide_write(struct kvm_vcpu *vcpu, gfn_t gfn);
+bool kvm_page_track_emulation_failed(struct kvm_vcpu *vcpu);
+
 /*
- * KVM's emulator starts an instruction, or an element of a string instruction, after
- * a fault at @cr2_or_gpa, if any.  If @can_stop, it may be tried again from here.
+ * KVM's emulator starts an instruction, or an element of a string instruction, because
+ * of a fault or not.  If @can_stop, it may be tried again from here.
  *
  * Context: the vCPU's thread.
  */
-static inline void kvm_page_track_begin_insn(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa,
+static inline void kvm_page_track_begin_insn(struct kvm_vcpu *vcpu, bool is_fault,
 					     bool can_stop)
 {
 	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
 
-	insn->active = can_stop && kvm_page_track_has_external(vcpu->kvm);
-	insn->too_late = false;
-	insn->fault_told &= vcpu->arch.page_track_fault.cr2_or_gpa == cr2_or_gpa &&
-			    vcpu->arch.page_track_fault.rip == kvm_rip_read(vcpu);
-}
+	insn->too_late = !can_stop;
+	if (!kvm_page_track_has_external(vcpu->kvm))
+		return;
 
-/* That was its end.  If @stopped, it will be tried again. */
-static inline void kvm_page_track_end_insn(struct kvm_vcpu *vcpu, bool stopped)
-{
-	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
-
-	insn->active = false;
-	insn->fault_told = false;
-	if (!stopped)
-		insn->nr_answers = 0;
+	insn->active = true;
+	__kvm_page_track_begin_insn(vcpu, is_fault);
 }
 
 /*
@@ -241,6 +241,13 @@ static inline bool kvm_page_track_insn_active(struct kvm_vcpu *vcpu)
 {
 	return IS_ENABLED(CONFIG_KVM_EXTERNAL_WRITE_TRACKING) &&
 	       vcpu->arch.page_track_insn.active;
+}
+
+/* That was its end.  Context: the vCPU's thread. */
+static inline void kvm_page_track_end_insn(struct kvm_vcpu *vcpu)
+{
+	if (kvm_page_track_insn_active(vcpu))
+		__kvm_page_track_end_insn(vcpu);
 }
 
 /*
@@ -257,31 +264,111 @@ static inline int kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, 
 	if (!kvm_page_track_insn_active(vcpu))
 		return 0;
 
-	/* The trackers know from the fault. */
-	if (vcpu->arch.page_track_insn.fault_told &&
-	    vcpu->arch.page_track_fault.access.gpa == gpa)
-		return 0;
-
 	return __kvm_page_track_before_write(vcpu, gpa, gva, val, bytes);
 }
 
 /*
- * Tell the trackers of a fault on a gfn that is write-protected, see track_access.
+ * KVM's emulator is about to write to @gpa, all parts of the write having been asked for.
  *
- * Returns RET_PF_WRITE_PROTECTED, RET_PF_RETRY, RET_PF_CONTINUE if the gfn is not
- * write-protected any more, or an error.
- * Context: kvm->srcu held, may sleep.
+ * Context: as kvm_page_track_before_write().
  */
-int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault);
+static inline void kvm_page_track_decide_write(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	/* If the last one asked for was not the other part. */
+	if (kvm_page_track_insn_active(vcpu) &&
+	    vcpu->arch.page_track_insn.gfn != gpa_to_gfn(gpa))
+		__kvm_page_track_decide_write(vcpu, gpa_to_gfn(gpa));
+}
 
 /*
- * Tell the trackers that KVM's emulator failed after a fault at @cr2_or_gpa, if that
- * is the one that kvm_page_track_fault() has told last.
+ * Call track_write of all trackers but the shadow MMU.
  *
- * Returns whether the instruction is to be tried again.
  * Context: kvm->srcu held, may sleep.
  */
-bool kvm_page_track_emulation_failed(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa);
+void kvm_page_track_tell_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
+			       int bytes);
+
+/*
+ * Tell the trackers of a fault on a gfn that is write-protected, see track_access.
+ *
+ * Returns RET_PF_WRITE_PROTECTED, RET_PF_RETRY, RET_PF_CONTINUE if the fault is to be
+ * handled as on a gfn that is not write-protected, or an error.
+ * Context: kvm->srcu held, may sleep.
+ */
+int kvm_page_track_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault);
+
+/*
+ * A fault starts to be handled: the trackers have not been told of it.
+ *
+ * Context: the vCPU's thread.
+ */
+static inline void kvm_page_track_begin_fault(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.page_track_fault.valid = false;
+}
+
+/*
+ * KVM's emulator cannot do the instruction.  Tell the trackers if that was after a
+ * fault that kvm_page_track_fault() has told.
+ *
+ * Returns whether the instruction is to be tried again: natively, or from the fault.
+ * Context: kvm->srcu held, may sleep.
+ */
+static inline bool kvm_page_track_retry_on_failure(struct kvm_vcpu *vcpu, bool is_fault)
+{
+	if (!IS_ENABLED(CONFIG_KVM_EXTERNAL_WRITE_TRACKING))
+		return false;
+
+	return vcpu->arch.page_track_insn.resumed ||
+	       (is_fault && kvm_page_track_has_external(vcpu->kvm) &&
+		kvm_page_track_emulation_failed(vcpu));
+}
+
+/*
+ * Have an instruction that a tracker has stopped emulated, or one element of it, from
+ * the start.  If it cannot be, the guest goes on with it natively.
+ *
+ * Returns as an exit handler does.
+ * Context: before KVM_RUN enters the guest, kvm->srcu held.
+ */
+int kvm_page_track_resume_insn(struct kvm_vcpu *vcpu);
+
+/*
+ * Has an instruction whose emulation was resumed to end with the current element?
+ *
+ * Context: the vCPU's thread.
+ */
+static inline bool kvm_page_track_insn_resumed(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.page_track_insn.resumed;
+}
+
+/*
+ * Wait until no vCPU tells @n, whose ranges have changed, of a write any more that it
+ * decided to tell before the change.  Vcpus that sleep before their write, e.g. for
+ * userfaultfd, are not waited for; they do not tell @n.  Ends early on a fatal signal.
+ *
+ * Context: process, may sleep; not in a callback, which is what it waits for.
+ */
+void kvm_page_track_wait(struct kvm *kvm, const struct kvm_page_track_notifier_node *n);
+
+/* What some tracker tracks has changed.  Context: kvm->slots_arch_lock held. */
+static inline void kvm_page_track_changed(struct kvm *kvm)
+{
+	struct kvm_page_track_notifier_head *head = &kvm->arch.track_notifier_head;
+
+	lockdep_assert_held(&kvm->slots_arch_lock);
+
+	/* Who sees this sees the change.  Pairs with get_generation(). */
+	smp_store_release(&head->generation, head->generation + 1);
+}
+
+/*
+ * The tracker of this @id, or NULL.  Valid as long as kvm->srcu is held.
+ *
+ * Context: kvm->srcu held.
+ */
+struct kvm_page_track_notifier_node *kvm_page_track_find_notifier(struct kvm *kvm, u64 id);
 
 /* Layer 2, page_track_range.c: ranges of trackers, which only other modules have. */
 
@@ -312,10 +399,11 @@ int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
 			      enum kvm_page_track_mode mode);
 
 /*
- * Remove @gfn from what @n tracks if it has this @action still.
+ * Remove @gfn from what @n tracks if it has this @action still.  Who tells of that
+ * before the lock is released is not overtaken by an @n that adds @gfn again.
  *
  * Returns 1 if so, 0 if not, or -ENOMEM, or -EIO for a bug.
- * Context: kvm->srcu held; may sleep, takes kvm->slots_arch_lock and mmu_lock.
+ * Context: kvm->srcu and kvm->slots_arch_lock held; may sleep, takes mmu_lock.
  */
 int kvm_page_track_drop_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 			     gfn_t gfn, enum kvm_page_track_mode mode, u8 action);

@@ -21,6 +21,7 @@
 #include "mmu_internal.h"
 #include "mmutrace.h"
 #include "page_track.h"
+#include "page_track_dropped.h"
 #include "page_track_exit.h"
 #include "page_track_fd.h"
 #include "page_track_ring.h"
@@ -60,8 +61,29 @@ static void push_event(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 		kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
 }
 
+/* Of a page that is dropped, or of one that another vCPU has dropped, which has told. */
+static void tell_once(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
+		      struct kvm_page_track_event *event)
+{
+	struct xarray *dropped = &tracker->node.dropped[KVM_PAGE_TRACK_WRITE];
+	gfn_t gfn = gpa_to_gfn(event->gpa);
+	int r;
+
+	/* Before userspace can track the page again. */
+	guard(mutex)(&vcpu->kvm->slots_arch_lock);
+
+	r = kvm_page_track_drop_page(vcpu->kvm, &tracker->node, gfn, KVM_PAGE_TRACK_WRITE,
+				     KVM_PAGE_TRACK_ACTION_ONCE);
+	if (!r && page_track_is_dropped(dropped, gfn))
+		return;
+
+	if (r > 0)
+		event->flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
+	push_event(vcpu, tracker, event);
+}
+
 static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
-			  int bytes, struct kvm_page_track_notifier_node *node)
+			  int bytes, u8 action, struct kvm_page_track_notifier_node *node)
 {
 	struct kvm_page_track_event event = {
 		.gpa = gpa,
@@ -71,31 +93,20 @@ static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 
 		.phase = KVM_PAGE_TRACK_PHASE_AFTER,
 		.flags = KVM_PAGE_TRACK_EVENT_GVA,
 	};
-	int r, action;
-
-	action = kvm_page_track_get_action(node, gpa_to_gfn(gpa), KVM_PAGE_TRACK_WRITE);
-	if (action < 0)
-		return;
-
-	if (action == KVM_PAGE_TRACK_ACTION_ONCE) {
-		r = kvm_page_track_drop_page(vcpu->kvm, node, gpa_to_gfn(gpa),
-					     KVM_PAGE_TRACK_WRITE, action);
-		if (!r)
-			return;
-		if (r > 0)
-			event.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
-	}
 
 	/* What could not be asked is told. */
 	if (action == KVM_PAGE_TRACK_ACTION_EXIT &&
-	    page_track_was_asked(vcpu, gpa, new, bytes, node->id))
+	    page_track_was_asked(vcpu, gpa, bytes, node->id))
 		return;
 
 	if (bytes > sizeof(event.data))
 		event.flags |= KVM_PAGE_TRACK_EVENT_TRUNCATED;
 	memcpy(event.data, new, min_t(size_t, bytes, sizeof(event.data)));
 
-	push_event(vcpu, to_tracker(node), &event);
+	if (action == KVM_PAGE_TRACK_ACTION_ONCE)
+		tell_once(vcpu, to_tracker(node), &event);
+	else
+		push_event(vcpu, to_tracker(node), &event);
 }
 
 /* Let the guest have the page, so that it does the access itself. */
@@ -104,41 +115,30 @@ static int drop_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *
 {
 	struct kvm_page_track_event event = {
 		.gpa = access->gpa,
-		.gva = access->gva,
 		.mode = KVM_PAGE_TRACK_MODE_WRITE,
 		.phase = KVM_PAGE_TRACK_PHASE_BEFORE,
 		.flags = KVM_PAGE_TRACK_EVENT_DROPPED,
 	};
 	int r;
 
-	/* One at a time. */
-	if (action == KVM_PAGE_TRACK_ACTION_EXIT && page_track_is_asking(vcpu))
-		return KVM_PAGE_TRACK_STOP;
-
-	r = kvm_page_track_drop_page(vcpu->kvm, &tracker->node, gpa_to_gfn(access->gpa),
-				     access->mode, action);
-	if (r < 0)
-		return r;
-
-	/* Another vCPU was faster. */
-	if (!r)
-		return KVM_PAGE_TRACK_STOP;
-
-	if (access->gva_valid)
+	if (access->gva_valid) {
+		event.gva = access->gva;
 		event.flags |= KVM_PAGE_TRACK_EVENT_GVA;
-	else
-		event.gva = 0;
+	}
 	if (access->page_walk)
 		event.flags |= KVM_PAGE_TRACK_EVENT_PAGE_WALK;
 	if (access->unemulated)
 		event.flags |= KVM_PAGE_TRACK_EVENT_UNEMULATED;
 
-	if (action == KVM_PAGE_TRACK_ACTION_EXIT)
-		page_track_tell(vcpu, &tracker->node, tracker->user_data, &event);
-	else
+	/* Tell before userspace can track the page again.  Of several vCPUs, one does. */
+	guard(mutex)(&vcpu->kvm->slots_arch_lock);
+
+	r = kvm_page_track_drop_page(vcpu->kvm, &tracker->node, gpa_to_gfn(access->gpa),
+				     access->mode, action);
+	if (r > 0)
 		push_event(vcpu, tracker, &event);
 
-	return KVM_PAGE_TRACK_STOP;
+	return r < 0 ? r : KVM_PAGE_TRACK_STOP;
 }
 
 static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access,
@@ -151,20 +151,21 @@ static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *a
 		return KVM_PAGE_TRACK_STOP;
 	}
 
+	if (action == KVM_PAGE_TRACK_ACTION_EXIT)
+		return access->data || access->unemulated ?
+		       page_track_ask(vcpu, node, tracker->user_data, access) :
+		       KVM_PAGE_TRACK_WANT_DATA;
+
 	if (access->unemulated)
 		return drop_page(vcpu, access, action, tracker);
 
-	switch (action) {
-	case KVM_PAGE_TRACK_ACTION_ONCE:
-		/* Of what the emulator writes, tracker_write() will tell. */
-		return access->data ? KVM_PAGE_TRACK_GO_ON :
-				      drop_page(vcpu, access, action, tracker);
-	case KVM_PAGE_TRACK_ACTION_EXIT:
-		return access->data ? page_track_ask(vcpu, node, tracker->user_data, access) :
-				      KVM_PAGE_TRACK_WANT_DATA;
-	default:
+	/* Of what the emulator writes, tracker_write() will tell. */
+	if (action != KVM_PAGE_TRACK_ACTION_ONCE || access->data)
 		return KVM_PAGE_TRACK_GO_ON;
-	}
+
+	/* Tell of no write that the host cannot let happen. */
+	return access->page_ready ? drop_page(vcpu, access, action, tracker) :
+				    KVM_PAGE_TRACK_WANT_PAGE;
 }
 
 bool kvm_page_track_must_exit(struct kvm_vcpu *vcpu)
@@ -252,16 +253,20 @@ static long tracker_ioctl(struct file *file, unsigned int ioctl, unsigned long a
 
 	switch (ioctl) {
 	case KVM_PAGE_TRACK_ADD_RANGE:
-		return kvm_page_track_add_range(tracker->kvm, &tracker->node,
-						gpa_to_gfn(range.gpa),
-						gpa_to_gfn(range.size), range.mode,
-						range.action);
+		r = kvm_page_track_add_range(tracker->kvm, &tracker->node,
+					     gpa_to_gfn(range.gpa), gpa_to_gfn(range.size),
+					     range.mode, range.action);
+		/* Who had another action tells no event of that any more. */
+		kvm_page_track_wait(tracker->kvm, &tracker->node);
+		return r;
 	case KVM_PAGE_TRACK_REMOVE_RANGE:
 		if (range.action)
 			return -EINVAL;
-		return kvm_page_track_remove_range(tracker->kvm, &tracker->node,
-						   gpa_to_gfn(range.gpa),
-						   gpa_to_gfn(range.size), range.mode);
+		r = kvm_page_track_remove_range(tracker->kvm, &tracker->node,
+						gpa_to_gfn(range.gpa),
+						gpa_to_gfn(range.size), range.mode);
+		kvm_page_track_wait(tracker->kvm, &tracker->node);
+		return r;
 	default:
 		r = next_range(tracker, &range);
 		if (!r && copy_to_user(argp, &range, sizeof(range)))

@@ -28,6 +28,9 @@ int kvm_page_track_capability(struct kvm *kvm);
  */
 bool kvm_page_track_must_exit(struct kvm_vcpu *vcpu);
 
+/* Free what questions have allocated.  Context: @vcpu will not run any more. */
+void kvm_page_track_free_vcpu(struct kvm_vcpu *vcpu);
+
 /*
  * Make the file in @kvm's directory in debugfs that lists what trackers track.
  * Context: the creation of @kvm, may sleep.
@@ -50,6 +53,7 @@ static inline bool kvm_page_track_must_exit(struct kvm_vcpu *vcpu)
 	return false;
 }
 
+static inline void kvm_page_track_free_vcpu(struct kvm_vcpu *vcpu) {}
 static inline void kvm_page_track_create_debugfs(struct kvm *kvm) {}
 #endif
 

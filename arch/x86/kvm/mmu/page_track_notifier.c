@@ -9,7 +9,6 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/indirect_call_wrapper.h>
 #include <linux/kvm_host.h>
 #include <linux/maple_tree.h>
 #include <linux/rculist.h>
@@ -57,18 +56,16 @@ void kvm_page_track_add_notifier(struct kvm *kvm,
 void __kvm_page_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 			    const u8 *new, int bytes)
 {
-	struct kvm_page_track_notifier_node *n;
-	struct kvm *kvm = vcpu->kvm;
-
 	trace_kvm_page_track_write(vcpu->vcpu_id, gpa, bytes);
 
-	/* The shadow MMU is a tracker of almost every VM that gets here. */
-	hlist_for_each_entry_srcu(n, &kvm->arch.track_notifier_head.track_notifier_list,
-				  node, srcu_read_lock_held(&kvm->srcu)) {
-		if (n->track_write)
-			INDIRECT_CALL_1(n->track_write, kvm_mmu_pte_write,
-					vcpu, gpa, gva, new, bytes, n);
-	}
+	/*
+	 * Before any tracker that may sleep: another vCPU may see the new guest
+	 * PTE already, and must not use the old SPTE for longer than it has to.
+	 */
+	kvm_mmu_pte_write(vcpu, gpa, gva, new, bytes, 0, &vcpu->kvm->arch.mmu_sp_tracker);
+
+	if (kvm_page_track_has_external(vcpu->kvm))
+		kvm_page_track_tell_write(vcpu, gpa, gva, new, bytes);
 }
 
 void kvm_page_track_flush_slot(struct kvm *kvm, const struct kvm_memory_slot *slot)
@@ -101,142 +98,17 @@ int kvm_page_track_forbid_external(struct kvm *kvm)
 EXPORT_SYMBOL_GPL(kvm_page_track_forbid_external);
 
 #ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING
-/*
- * Returns the first error, the last enum kvm_page_track_verdict that a tracker
- * wants, or -ENOENT if none tracks the gfn.
- */
-static int call_track_access(struct kvm_vcpu *vcpu,
-			     struct kvm_page_track_access *access)
+struct kvm_page_track_notifier_node *kvm_page_track_find_notifier(struct kvm *kvm, u64 id)
 {
 	struct kvm_page_track_notifier_node *n;
-	struct kvm *kvm = vcpu->kvm;
-	int action, r, result = -ENOENT;
 
 	hlist_for_each_entry_srcu(n, &kvm->arch.track_notifier_head.track_notifier_list,
 				  node, srcu_read_lock_held(&kvm->srcu)) {
-		if (!n->track_access)
-			continue;
-
-		action = kvm_page_track_get_action(n, gpa_to_gfn(access->gpa),
-						   access->mode);
-		if (action < 0)
-			continue;
-
-		r = n->track_access(vcpu, access, action, n);
-		trace_kvm_page_track_access(vcpu->vcpu_id, access->gpa, access->bytes,
-					    access->unemulated, r);
-		if (r < 0)
-			return r;
-		result = max(result, r);
+		if (n->id == id)
+			return n;
 	}
 
-	return result;
-}
-
-/*
- * KVM cannot emulate the access: somebody has to drop the page.  If nobody has it,
- * look again when those who change ranges are through with them.
- */
-static int call_unemulated(struct kvm_vcpu *vcpu,
-			   struct kvm_page_track_access *access)
-{
-	gfn_t gfn = gpa_to_gfn(access->gpa);
-	int r = call_track_access(vcpu, access);
-
-	if (r != -ENOENT)
-		return r;
-
-	mutex_lock(&vcpu->kvm->slots_arch_lock);
-	mutex_unlock(&vcpu->kvm->slots_arch_lock);
-
-	r = call_track_access(vcpu, access);
-	if (r != -ENOENT)
-		return r;
-
-	if (kvm_slot_page_track_is_active(vcpu->kvm, kvm_vcpu_gfn_to_memslot(vcpu, gfn),
-					  gfn, access->mode))
-		return KVM_PAGE_TRACK_GO_ON;
-
-	return KVM_PAGE_TRACK_STOP;
-}
-
-int kvm_page_track_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
-{
-	struct kvm_page_track_fault *told = &vcpu->arch.page_track_fault;
-	struct kvm_page_track_access *access = &told->access;
-	int r;
-
-	/* It will not be written. */
-	if (fault->slot->flags & KVM_MEM_READONLY) {
-		told->cr2_or_gpa = INVALID_GPA;
-		return RET_PF_WRITE_PROTECTED;
-	}
-
-	told->cr2_or_gpa = fault->addr;
-	told->rip = kvm_rip_read(vcpu);
-
-	access->mode = KVM_PAGE_TRACK_WRITE;
-	access->gpa = gfn_to_gpa(fault->gfn) | offset_in_page(fault->addr);
-	access->gva = fault->addr;
-	/* Otherwise the fault was in a second dimension. */
-	access->gva_valid = vcpu->arch.mmu == &vcpu->arch.root_mmu && !tdp_enabled;
-	access->page_walk = fault->error_code & PFERR_GUEST_PAGE_MASK;
-	/* KVM can emulate instructions, but not the delivery. */
-	access->unemulated = kvm_event_needs_reinjection(vcpu);
-
-	r = access->unemulated ? call_unemulated(vcpu, access) :
-				 call_track_access(vcpu, access);
-	if (r < 0 && r != -ENOENT)
-		return r;
-
-	vcpu->arch.page_track_insn.fault_told = r == KVM_PAGE_TRACK_GO_ON;
-	if (r != KVM_PAGE_TRACK_STOP)
-		return RET_PF_WRITE_PROTECTED;
-
-	if (kvm_slot_page_track_is_active(vcpu->kvm, fault->slot, fault->gfn, access->mode))
-		return RET_PF_RETRY;
-
-	/* The last tracker has dropped the page. */
-	return RET_PF_CONTINUE;
-}
-
-int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
-				  const void **val, int bytes)
-{
-	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
-	struct kvm_page_track_access access = {
-		.mode = KVM_PAGE_TRACK_WRITE,
-		.gpa = gpa,
-		.gva = gva,
-		.gva_valid = true,
-		.too_late = insn->too_late,
-		.data = *val,
-		.bytes = bytes,
-	};
-	int r;
-
-	r = call_track_access(vcpu, &access);
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0 || r == KVM_PAGE_TRACK_STOP)
-		return insn->too_late ? 0 : -EAGAIN;
-
-	*val = access.data;
-	return r == KVM_PAGE_TRACK_SKIP;
-}
-
-bool kvm_page_track_emulation_failed(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa)
-{
-	struct kvm_page_track_fault *fault = &vcpu->arch.page_track_fault;
-	int r;
-
-	/* Another fault than one on a gfn that is write-protected? */
-	if (fault->cr2_or_gpa != cr2_or_gpa || fault->rip != kvm_rip_read(vcpu))
-		return false;
-
-	fault->access.unemulated = true;
-	r = call_unemulated(vcpu, &fault->access);
-	return r < 0 || r == KVM_PAGE_TRACK_STOP;
+	return NULL;
 }
 
 int kvm_page_track_register_notifier(struct kvm *kvm,

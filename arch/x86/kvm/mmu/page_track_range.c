@@ -225,6 +225,7 @@ void kvm_page_track_remove_all_ranges(struct kvm *kvm,
 
 	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++)
 		remove_all_gfns(kvm, n, mode);
+	kvm_page_track_changed(kvm);
 }
 
 static bool is_valid_range(gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode)
@@ -261,6 +262,7 @@ static int change_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 	if (is_registered(kvm, n))
 		r = entry ? add_gfns(kvm, n, gfn, end, mode, entry) :
 			    remove_gfns(kvm, n, gfn, end, mode);
+	kvm_page_track_changed(kvm);
 
 	mutex_unlock(&kvm->slots_arch_lock);
 	srcu_read_unlock(&kvm->srcu, idx);
@@ -328,9 +330,8 @@ int kvm_page_track_drop_page(struct kvm *kvm, struct kvm_page_track_notifier_nod
 {
 	int r;
 
+	lockdep_assert_held(&kvm->slots_arch_lock);
 	lockdep_assert_once(srcu_read_lock_held(&kvm->srcu));
-
-	guard(mutex)(&kvm->slots_arch_lock);
 
 	if (!is_registered(kvm, n) ||
 	    kvm_page_track_get_action(n, gfn, mode) != action)
@@ -343,6 +344,7 @@ int kvm_page_track_drop_page(struct kvm *kvm, struct kvm_page_track_notifier_nod
 	/* SPTEs, of 4K like those of its neighbours, get the access by a fault. */
 	r = call_slot_parts(kvm, gfn, gfn + 1, mode, __kvm_slot_page_track_remove_range);
 	page_track_dropped_add(&n->dropped[mode], gfn);
+	kvm_page_track_changed(kvm);
 	return r < 0 ? r : 1;
 }
 

@@ -32,9 +32,6 @@ enum {
 struct ptk_vm {
 	struct kvm *kvm;
 
-	/* Good for telling trackers of a write, not initialized otherwise. */
-	struct kvm_vcpu *vcpu;
-
 	/* For blocks that layer 1 needs under mmu_lock. */
 	struct kvm_mmu_memory_cache blocks;
 
@@ -109,6 +106,13 @@ void ptk_expect_range(struct kunit *test, struct kvm_page_track_notifier_node *n
 		      gfn_t from, gfn_t gfn, gfn_t nr);
 void ptk_expect_no_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
 			 gfn_t from);
+
+/* Good for telling trackers of a write, not initialized otherwise. */
+struct kvm_vcpu *ptk_create_vcpu(struct kunit *test);
+
+/* What KVM does before it emulates a write of @vcpu, and after. */
+int ptk_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void **val, int bytes);
+void ptk_after_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int bytes);
 
 /* Tell trackers of a write as KVM does after it has emulated one. */
 void ptk_tell_write(struct kunit *test, gpa_t gpa, const u8 *new, int bytes);

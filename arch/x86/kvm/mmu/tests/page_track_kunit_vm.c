@@ -120,14 +120,9 @@ int ptk_init(struct kunit *test)
 
 	vm->blocks.gfp_zero = __GFP_ZERO;
 	vm->kvm = create_kvm();
-	vm->vcpu = kunit_kzalloc(test, sizeof(*vm->vcpu), GFP_KERNEL);
 	test->priv = vm;
 
-	if (!vm->kvm || !vm->vcpu)
-		return -ENOMEM;
-
-	vm->vcpu->kvm = vm->kvm;
-	return 0;
+	return vm->kvm ? 0 : -ENOMEM;
 }
 
 void ptk_exit(struct kunit *test)
@@ -315,7 +310,9 @@ int ptk_drop_page(struct kunit *test, struct kvm_page_track_notifier_node *n, gf
 	int idx, r;
 
 	idx = srcu_read_lock(&kvm->srcu);
+	mutex_lock(&kvm->slots_arch_lock);
 	r = kvm_page_track_drop_page(kvm, n, gfn, KVM_PAGE_TRACK_WRITE, action);
+	mutex_unlock(&kvm->slots_arch_lock);
 	srcu_read_unlock(&kvm->srcu, idx);
 	return r;
 }
@@ -340,14 +337,42 @@ void ptk_expect_no_range(struct kunit *test, struct kvm_page_track_notifier_node
 	KUNIT_EXPECT_EQ(test, nr, 123);
 }
 
-void ptk_tell_write(struct kunit *test, gpa_t gpa, const u8 *new, int bytes)
+struct kvm_vcpu *ptk_create_vcpu(struct kunit *test)
 {
-	struct ptk_vm *vm = ptk_vm(test);
+	struct kvm_vcpu *vcpu = kunit_kzalloc(test, sizeof(*vcpu), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, vcpu);
+	vcpu->kvm = ptk_kvm(test);
+	return vcpu;
+}
+
+int ptk_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void **val, int bytes)
+{
+	int idx, r;
+
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	r = kvm_page_track_before_write(vcpu, gpa, gpa, val, bytes);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	return r;
+}
+
+void ptk_after_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int bytes)
+{
 	int idx;
 
-	idx = srcu_read_lock(&vm->kvm->srcu);
-	kvm_page_track_write(vm->vcpu, gpa, gpa, new, bytes);
-	srcu_read_unlock(&vm->kvm->srcu, idx);
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	kvm_page_track_write(vcpu, gpa, gpa, new, bytes);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+}
+
+/* Of a vCPU of its own, as several threads may do this at once. */
+void ptk_tell_write(struct kunit *test, gpa_t gpa, const u8 *new, int bytes)
+{
+	struct kvm_vcpu *vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL | __GFP_NOFAIL);
+
+	vcpu->kvm = ptk_kvm(test);
+	ptk_after_write(vcpu, gpa, new, bytes);
+	kfree(vcpu);
 }
 
 s64 ptk_pages(struct kunit *test)

@@ -15,6 +15,8 @@ struct tracker {
 	gpa_t gpa;
 	const u8 *new;
 	int bytes;
+	u8 action;
+	u64 shadow_writes;	/* that the shadow MMU was told by then */
 
 	int flushes;
 	int flushed_as_id;
@@ -28,7 +30,7 @@ struct tracker {
 };
 
 static void note_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
-		       int bytes, struct kvm_page_track_notifier_node *node)
+		       int bytes, u8 action, struct kvm_page_track_notifier_node *node)
 {
 	struct tracker *t = container_of(node, struct tracker, node);
 
@@ -36,6 +38,8 @@ static void note_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *ne
 	t->gpa = gpa;
 	t->new = new;
 	t->bytes = bytes;
+	t->action = action;
+	t->shadow_writes = vcpu->kvm->stat.mmu_pte_write;
 	t->call = t->calls ? ++*t->calls : 0;
 }
 
@@ -77,6 +81,15 @@ static struct tracker *create_registered_tracker(struct kunit *test)
 	struct tracker *t = create_tracker(test);
 
 	KUNIT_ASSERT_EQ(test, register_tracker(test, t), 0);
+	return t;
+}
+
+/* A tracker that is told of what tell_write() tells. */
+static struct tracker *create_told_tracker(struct kunit *test)
+{
+	struct tracker *t = create_registered_tracker(test);
+
+	KUNIT_ASSERT_EQ(test, ptk_add_range(test, &t->node, PTK_BASE, 1), 0);
 	return t;
 }
 
@@ -185,29 +198,105 @@ static void write_is_told_as_it_was(struct kunit *test)
 {
 	struct tracker *t = create_registered_tracker(test);
 
+	KUNIT_ASSERT_EQ(test, kvm_page_track_add_range(ptk_kvm(test), &t->node, PTK_BASE, 1,
+						       KVM_PAGE_TRACK_WRITE, 7), 0);
 	tell_write(test);
 	KUNIT_EXPECT_EQ(test, t->writes, 1);
 	KUNIT_EXPECT_EQ(test, t->gpa, gfn_to_gpa(PTK_BASE) + 8);
 	KUNIT_EXPECT_PTR_EQ(test, t->new, (const u8 *)written);
 	KUNIT_EXPECT_EQ(test, t->bytes, sizeof(written));
+	KUNIT_EXPECT_EQ(test, t->action, 7);
 	unregister_tracker(test, t);
 }
 
+static void write_is_told_to_those_who_track_it(struct kunit *test)
+{
+	struct tracker *t = create_registered_tracker(test);
+
+	KUNIT_ASSERT_EQ(test, ptk_add_range(test, &t->node, PTK_BASE + 1, 1), 0);
+	tell_write(test);
+	KUNIT_EXPECT_EQ(test, t->writes, 0);
+	unregister_tracker(test, t);
+}
+
+/* More than a vCPU has room for. */
 static void trackers_are_told_in_order(struct kunit *test)
 {
-	struct tracker *t[3];
+	struct tracker *t[KVM_PAGE_TRACK_MAX_FOUND + 2];
 	int i, calls = 0;
 
 	for (i = 0; i < ARRAY_SIZE(t); i++) {
-		t[i] = create_registered_tracker(test);
+		t[i] = create_told_tracker(test);
 		t[i]->calls = &calls;
 	}
 
 	tell_write(test);
 	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		KUNIT_EXPECT_EQ(test, t[i]->writes, 1);
 		KUNIT_EXPECT_EQ(test, t[i]->call, i + 1);
 		unregister_tracker(test, t[i]);
 	}
+}
+
+/* It zaps what others must not see, and they may sleep. */
+static void shadow_mmu_is_told_first(struct kunit *test)
+{
+	struct tracker *t = create_told_tracker(test);
+	struct kvm *kvm = ptk_kvm(test);
+
+	kvm->arch.indirect_shadow_pages = 1;
+	tell_write(test);
+	kvm->arch.indirect_shadow_pages = 0;
+	KUNIT_EXPECT_EQ(test, t->writes, 1);
+	KUNIT_EXPECT_EQ(test, t->shadow_writes, 1);
+	unregister_tracker(test, t);
+}
+
+/* Whom to tell of a write is decided before it */
+
+static struct kvm_vcpu *begin_write(struct kunit *test)
+{
+	const void *val = written;
+	struct kvm_vcpu *vcpu = ptk_create_vcpu(test);
+
+	kvm_page_track_begin_insn(vcpu, false, true);
+	KUNIT_EXPECT_EQ(test, ptk_before_write(vcpu, gfn_to_gpa(PTK_BASE), &val,
+					       sizeof(written)), 0);
+	return vcpu;
+}
+
+static void end_write(struct kvm_vcpu *vcpu)
+{
+	ptk_after_write(vcpu, gfn_to_gpa(PTK_BASE), written, sizeof(written));
+	kvm_page_track_end_insn(vcpu);
+}
+
+static void removed_range_is_told_of_the_write_before(struct kunit *test)
+{
+	struct tracker *t = create_told_tracker(test);
+	struct kvm_vcpu *vcpu = begin_write(test);
+
+	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, &t->node, PTK_BASE, 1), 0);
+	end_write(vcpu);
+	KUNIT_EXPECT_EQ(test, t->writes, 1);
+
+	vcpu = begin_write(test);
+	end_write(vcpu);
+	KUNIT_EXPECT_EQ(test, t->writes, 1);
+	unregister_tracker(test, t);
+}
+
+static void added_range_is_told_of_the_write_after(struct kunit *test)
+{
+	struct tracker *old = create_told_tracker(test), *new = create_registered_tracker(test);
+	struct kvm_vcpu *vcpu = begin_write(test);
+
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, &new->node, PTK_BASE, 1), 0);
+	end_write(vcpu);
+	KUNIT_EXPECT_EQ(test, old->writes, 1);
+	KUNIT_EXPECT_EQ(test, new->writes, 1);
+	unregister_tracker(test, old);
+	unregister_tracker(test, new);
 }
 
 static void unregistered_tracker_is_not_told(struct kunit *test)
@@ -216,7 +305,7 @@ static void unregistered_tracker_is_not_told(struct kunit *test)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(t); i++)
-		t[i] = create_registered_tracker(test);
+		t[i] = create_told_tracker(test);
 
 	unregister_tracker(test, t[1]);
 	tell_write(test);
@@ -232,10 +321,11 @@ static void unregistered_tracker_is_not_told(struct kunit *test)
 
 static void tracker_can_be_registered_again(struct kunit *test)
 {
-	struct tracker *t = create_registered_tracker(test);
+	struct tracker *t = create_told_tracker(test);
 
 	unregister_tracker(test, t);
 	KUNIT_ASSERT_EQ(test, register_tracker(test, t), 0);
+	KUNIT_ASSERT_EQ(test, ptk_add_range(test, &t->node, PTK_BASE, 1), 0);
 	tell_write(test);
 	KUNIT_EXPECT_EQ(test, t->writes, 1);
 	unregister_tracker(test, t);
@@ -249,7 +339,8 @@ static void missing_callbacks_are_passed_over(struct kunit *test)
 	mute->node.track_write = NULL;
 	mute->node.track_flush_slot = NULL;
 	KUNIT_ASSERT_EQ(test, register_tracker(test, mute), 0);
-	t = create_registered_tracker(test);
+	KUNIT_ASSERT_EQ(test, ptk_add_range(test, &mute->node, PTK_BASE, 1), 0);
+	t = create_told_tracker(test);
 	ptk_create_slot(test);
 
 	tell_write(test);
@@ -262,7 +353,7 @@ static void missing_callbacks_are_passed_over(struct kunit *test)
 }
 
 static void add_in_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
-			 int bytes, struct kvm_page_track_notifier_node *node)
+			 int bytes, u8 action, struct kvm_page_track_notifier_node *node)
 {
 	struct tracker *t = container_of(node, struct tracker, node);
 	gfn_t gfn = gpa_to_gfn(gpa);
@@ -392,7 +483,11 @@ static struct kunit_case notifier_cases[] = {
 	KUNIT_CASE(register_costs_no_memory),
 	KUNIT_CASE(register_ends_at_its_limit),
 	KUNIT_CASE(write_is_told_as_it_was),
+	KUNIT_CASE(write_is_told_to_those_who_track_it),
 	KUNIT_CASE(trackers_are_told_in_order),
+	KUNIT_CASE(shadow_mmu_is_told_first),
+	KUNIT_CASE(removed_range_is_told_of_the_write_before),
+	KUNIT_CASE(added_range_is_told_of_the_write_after),
 	KUNIT_CASE(unregistered_tracker_is_not_told),
 	KUNIT_CASE(tracker_can_be_registered_again),
 	KUNIT_CASE(missing_callbacks_are_passed_over),

@@ -27,7 +27,7 @@ struct blocked_write {
 };
 
 static void block_in_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
-			   int bytes, struct kvm_page_track_notifier_node *node)
+			   int bytes, u8 action, struct kvm_page_track_notifier_node *node)
 {
 	struct blocked_write *b = container_of(node, struct blocked_write, node);
 
@@ -57,6 +57,7 @@ void unregister_waits_for_callback(struct kunit *test)
 	init_completion(&b->unregistered);
 	INIT_WORK(&b->work, tell_blocked_write);
 	KUNIT_ASSERT_EQ(test, kvm_page_track_register_notifier(ptk_kvm(test), &b->node), 0);
+	KUNIT_ASSERT_EQ(test, ptk_add_range(test, &b->node, PTK_BASE, 1), 0);
 
 	queue_work(system_unbound_wq, &b->work);
 	wait_for_completion(&b->entered);
@@ -69,7 +70,7 @@ void unregister_waits_for_callback(struct kunit *test)
 }
 
 static void add_late(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
-		     int bytes, struct kvm_page_track_notifier_node *node)
+		     int bytes, u8 action, struct kvm_page_track_notifier_node *node)
 {
 	struct blocked_write *b = container_of(node, struct blocked_write, node);
 	gfn_t gfn = PTK_BASE, nr;
@@ -97,7 +98,7 @@ void callback_adds_nothing_once_unregistered(struct kunit *test)
 	INIT_WORK(&b->work, tell_blocked_write);
 	ptk_create_slot(test);
 	KUNIT_ASSERT_EQ(test, ptk_register(test, &b->node), 0);
-	KUNIT_EXPECT_EQ(test, ptk_add_range(test, &b->node, PTK_BASE + 1, 1), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, &b->node, PTK_BASE, 2), 0);
 
 	queue_work(system_unbound_wq, &b->work);
 	wait_for_completion(&b->entered);

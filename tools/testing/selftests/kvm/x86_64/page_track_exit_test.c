@@ -282,7 +282,7 @@ static void test_truncated(struct pt_guest *g)
 	tracker_close(&t);
 }
 
-/* The guest does itself what KVM cannot do, once userspace knows. */
+/* The guest does itself what KVM cannot do, once userspace allows it. */
 static void test_unemulated(struct pt_guest *g)
 {
 	struct kvm_regs regs = { .rdi = VA };
@@ -294,7 +294,7 @@ static void test_unemulated(struct pt_guest *g)
 	TEST_ASSERT_EQ(run->exit_reason, KVM_EXIT_PAGE_TRACK);
 	TEST_ASSERT_EQ(run->page_track.reason, KVM_PAGE_TRACK_REASON_ACCESS);
 	TEST_ASSERT_EQ(run->page_track.flags & ~KVM_PAGE_TRACK_EVENT_GVA,
-		       KVM_PAGE_TRACK_EVENT_DROPPED | KVM_PAGE_TRACK_EVENT_UNEMULATED);
+		       KVM_PAGE_TRACK_EVENT_UNEMULATED);
 	TEST_ASSERT_EQ(run->page_track.gpa, GPA);
 	TEST_ASSERT_EQ(run->page_track.len, 0);
 	TEST_ASSERT_EQ(*(uint32_t *)mem(g, VA), 0x11111111);
@@ -365,7 +365,7 @@ int main(void)
 		{ "of several writes, the first asks", test_pusha, PT_32_BIT | PT_PAE_BIT },
 		{ "a bad reply changes nothing", test_bad_reply, PT_4LEVEL_BIT },
 		{ "a large write is not replaced", test_truncated, PT_32_BIT },
-		{ "an unemulated write is told before it is done", test_unemulated, PT_4LEVEL_BIT },
+		{ "an unemulated write asks before it is done", test_unemulated, PT_4LEVEL_BIT },
 	};
 
 	tracker_require();

@@ -58,9 +58,21 @@ static void test_new_tracker(struct pt_guest *g)
 	EXIT_ASSERT_ASKED(g, 2, EXIT_VAL);
 	tracker_add(&first, EXIT_GPA, PAGE_SIZE, TRACKER_EXIT);
 	exit_reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, EXIT_VAL + 1);
-	EXIT_ASSERT_ASKED(g, 1, EXIT_VAL + 1);
+	EXIT_ASSERT_ASKED(g, 1, EXIT_VAL);
 	exit_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
 	exit_assert_ended(g, EXIT_VAL + 1);
+
+	/* If it wants something else, the reply of the second is not for that. */
+	tracker_remove(&first, EXIT_GPA, PAGE_SIZE);
+	exit_start(g, PT_STORE4, EXIT_VAL);
+	EXIT_ASSERT_ASKED(g, 2, EXIT_VAL);
+	tracker_add(&first, EXIT_GPA, PAGE_SIZE, TRACKER_EXIT);
+	exit_reply(g, KVM_PAGE_TRACK_REPLY_SKIP, 0);
+	EXIT_ASSERT_ASKED(g, 1, EXIT_VAL);
+	exit_reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, EXIT_VAL + 2);
+	EXIT_ASSERT_ASKED(g, 2, EXIT_VAL + 2);
+	exit_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	exit_assert_ended(g, EXIT_VAL + 2);
 
 	TRACKER_ASSERT_EMPTY(&first);
 	TRACKER_ASSERT_EMPTY(&second);
@@ -68,7 +80,7 @@ static void test_new_tracker(struct pt_guest *g)
 	tracker_close(&second);
 }
 
-/* More than a vCPU remembers one by one. */
+/* One after the other. */
 static void test_many_trackers(struct pt_guest *g)
 {
 	struct tracker t[7];
@@ -90,7 +102,7 @@ static void test_many_trackers(struct pt_guest *g)
 	}
 }
 
-/* Each is told before it loses the page. */
+/* Each is asked before it loses the page. */
 static void test_two_unemulated(struct pt_guest *g)
 {
 	struct kvm_run *run = g->vcpu->run;
@@ -105,7 +117,7 @@ static void test_two_unemulated(struct pt_guest *g)
 		TEST_ASSERT_EQ(run->page_track.reason, KVM_PAGE_TRACK_REASON_ACCESS);
 		TEST_ASSERT_EQ(run->page_track.user_data, i);
 		TEST_ASSERT_EQ(run->page_track.flags & ~KVM_PAGE_TRACK_EVENT_GVA,
-			       KVM_PAGE_TRACK_EVENT_DROPPED | KVM_PAGE_TRACK_EVENT_UNEMULATED);
+			       KVM_PAGE_TRACK_EVENT_UNEMULATED);
 		TEST_ASSERT_EQ(exit_mem(g), 0);
 		exit_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
 	}
@@ -159,7 +171,7 @@ int main(void)
 		{ "two trackers are asked, the strictest wins", test_two_trackers, PT_ALL_MODES },
 		{ "a tracker that comes in between is asked", test_new_tracker, PT_4LEVEL_BIT },
 		{ "many trackers are asked once each", test_many_trackers, PT_4LEVEL_BIT },
-		{ "two trackers are told of an unemulated write", test_two_unemulated,
+		{ "two trackers are asked for an unemulated write", test_two_unemulated,
 		  PT_4LEVEL_BIT },
 		{ "other actions see what was written", test_other_actions, PT_4LEVEL_BIT },
 	};

@@ -3,8 +3,10 @@
  * A tracker of userspace with the action "once": the first write to a page leads to
  * one event, and it and all that follow are the CPU's own.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "page_tracker.h"
 
@@ -166,6 +168,38 @@ static void test_action_change(struct pt_guest *g)
 	tracker_close(&t);
 }
 
+/* R11: the host cannot write the page.  That is no write, and so there is no event. */
+static void test_host_read_only(struct pt_guest *g)
+{
+	struct kvm_regs regs = { .rdi = VA + 8, .rax = 1 };
+	struct kvm_page_track_event want;
+	struct tracker t;
+	int present;
+
+	init_pages(g, &t);
+	for (present = 0; present < 2; present++) {
+		mprotect(addr_gpa2hva(g->vm, GPA), PAGE_SIZE, PROT_READ);
+		tracker_add(&t, GPA, PAGE_SIZE, TRACKER_ONCE);
+		if (present)
+			PT_ASSERT_LOAD(g, VA, GPA);
+
+		pt_start(g, PT_STORE4, &regs);
+		TEST_ASSERT(_vcpu_run(g->vcpu) == -1 && errno == EFAULT, "errno %d", errno);
+		TRACKER_ASSERT_EMPTY(&t);
+		assert_ranges(&t, 0, 1);
+
+		mprotect(addr_gpa2hva(g->vm, GPA), PAGE_SIZE, PROT_READ | PROT_WRITE);
+		TEST_ASSERT_EQ(*(uint32_t *)addr_gpa2hva(g->vm, GPA + 8), present);
+		vcpu_run(g->vcpu);
+		pt_assert_ended(g);
+		TEST_ASSERT_EQ(*(uint32_t *)addr_gpa2hva(g->vm, GPA + 8), 1);
+		want = once_event(g, 0, 8);
+		TRACKER_ASSERT_EVENT(&t, &want);
+		TRACKER_ASSERT_EMPTY(&t);
+	}
+	tracker_close(&t);
+}
+
 struct racer {
 	struct pt_guest g;
 	pthread_t thread;
@@ -226,6 +260,8 @@ int main(void)
 		{ "another tracker's notify goes on", test_with_notify, PT_4LEVEL_BIT },
 		{ "a write that KVM emulates counts as well", test_emulated, PT_ALL_MODES },
 		{ "the action can change", test_action_change, PT_4LEVEL_BIT },
+		{ "of what the host cannot write, nothing is told", test_host_read_only,
+		  PT_ALL_MODES },
 		{ "of several vCPUs, one gets the event", test_race, PT_4LEVEL_BIT },
 	};
 

@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page tracking, layer 2: accesses of the guest.
+ *
+ * Trackers are called before an access, at the fault and when KVM's emulator is about
+ * to write, and after a write.  Whom to tell of a write is decided before it: who
+ * stops to track the gfn between the write and the call is called all the same.
+ * kvm_page_track_wait() waits until such calls have returned:
+ *
+ *	vCPU				other thread
+ *	----				------------
+ *	state = DECIDED
+ *	look up trackers		change what a tracker tracks
+ *	write				generation++
+ *	state = WRITTEN			wait while a state is DECIDED or WRITTEN
+ *	call trackers
+ *	state = NONE
+ *
+ * The write may sleep for as long as userspace likes, as in handle_userfault().  A
+ * vCPU that sleeps while DECIDED has not written: nobody waits for it, but the one
+ * tracker is taken back from what it decided.
+ *
+ * Whoever starts to track a gfn need not wait: a vCPU that sees another generation
+ * after its write calls those who track the gfn by then as well.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/delay.h>
+#include <linux/kvm_host.h>
+#include <linux/pid.h>
+#include <linux/rculist.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+
+#include "kvm_cache_regs.h"
+#include "mmu.h"
+#include "mmu_internal.h"
+#include "mmutrace.h"
+#include "page_track.h"
+#include "x86.h"
+
+/* The stage of the state; who was taken back, see @found; and which write it is. */
+#define NONE		0
+#define DECIDED		1
+#define WRITTEN		2
+#define STAGE		GENMASK(1, 0)
+#define TAKEN_BACK(i)	BIT(2 + (i))
+#define NEXT_WRITE	BIT(2 + KVM_PAGE_TRACK_MAX_FOUND)
+#define WHICH_WRITE	GENMASK(31, 2 + KVM_PAGE_TRACK_MAX_FOUND)
+
+static void start_write(struct kvm_page_track_insn *insn, u32 stage)
+{
+	/* Set it before the look-up.  Pairs with the smp_mb() in kvm_page_track_wait(). */
+	smp_store_mb(insn->state, ((insn->state & WHICH_WRITE) + NEXT_WRITE) | stage);
+}
+
+static void end_write(struct kvm_page_track_insn *insn)
+{
+	/* What trackers were told is visible.  Pairs with is_under_way(). */
+	smp_store_release(&insn->state, insn->state & WHICH_WRITE);
+}
+
+/* The next tracker behind @n that has @gfn, with its @action, or NULL. */
+static struct kvm_page_track_notifier_node *
+find_next(struct kvm *kvm, struct kvm_page_track_notifier_node *n, gfn_t gfn, int *action)
+{
+	struct hlist_head *list = &kvm->arch.track_notifier_head.track_notifier_list;
+	struct hlist_node *pos;
+
+	if (n)
+		pos = srcu_dereference(hlist_next_rcu(&n->node), &kvm->srcu);
+	else
+		pos = srcu_dereference(hlist_first_rcu(list), &kvm->srcu);
+
+	for (; pos; pos = srcu_dereference(hlist_next_rcu(pos), &kvm->srcu)) {
+		n = hlist_entry(pos, struct kvm_page_track_notifier_node, node);
+
+		/* It has no ranges, and is called first in any case. */
+		if (n == &kvm->arch.mmu_sp_tracker)
+			continue;
+
+		*action = kvm_page_track_get_action(n, gfn, KVM_PAGE_TRACK_WRITE);
+		if (*action >= 0)
+			return n;
+	}
+
+	return NULL;
+}
+
+static unsigned int get_generation(struct kvm *kvm)
+{
+	/* Pairs with the release in kvm_page_track_changed(). */
+	return smp_load_acquire(&kvm->arch.track_notifier_head.generation);
+}
+
+static void look_up(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+	struct kvm_page_track_notifier_node *n = NULL;
+	int action;
+
+	insn->gfn = gfn;
+	insn->generation = get_generation(vcpu->kvm);
+	insn->nr_found = 0;
+	insn->more = false;
+
+	while ((n = find_next(vcpu->kvm, n, gfn, &action))) {
+		insn->more = insn->nr_found == ARRAY_SIZE(insn->found);
+		if (insn->more)
+			return;
+
+		insn->found[insn->nr_found].node = n;
+		insn->found[insn->nr_found++].action = action;
+	}
+}
+
+/* Unless it is known from the same fault or instruction, and has not changed. */
+static void look_up_anew(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+
+	if (insn->gfn != gfn || insn->generation != get_generation(vcpu->kvm))
+		look_up(vcpu, gfn);
+}
+
+/* Go through the trackers that were found.  Start with @i of 0. */
+static bool next_found(struct kvm_vcpu *vcpu, unsigned int *i,
+		       struct kvm_page_track_found *found)
+{
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+	int action;
+
+	if (*i < insn->nr_found) {
+		*found = insn->found[(*i)++];
+		return true;
+	}
+
+	if (!insn->more)
+		return false;
+
+	found->node = find_next(vcpu->kvm, found->node, insn->gfn, &action);
+	found->action = action;
+	return found->node;
+}
+
+/* Before an access */
+
+/*
+ * Returns the first error, the last enum kvm_page_track_verdict that a tracker
+ * wants, or -ENOENT if none tracks the gfn.
+ */
+static int call_track_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access)
+{
+	struct kvm_page_track_found found;
+	int r, result = -ENOENT;
+	unsigned int i = 0;
+
+	while (next_found(vcpu, &i, &found)) {
+		if (!found.node->track_access)
+			continue;
+
+		r = found.node->track_access(vcpu, access, found.action, found.node);
+		trace_kvm_page_track_access(vcpu->vcpu_id, access->gpa, access->bytes,
+					    access->unemulated, r);
+		if (r < 0)
+			return r;
+		result = max(result, r);
+	}
+
+	return result;
+}
+
+/*
+ * KVM cannot emulate the access: somebody has to drop the page.  If nobody has it,
+ * look again when those who change ranges are through with them.
+ */
+static int call_unemulated(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access)
+{
+	gfn_t gfn = gpa_to_gfn(access->gpa);
+	int r = call_track_access(vcpu, access);
+
+	if (r != -ENOENT)
+		return r;
+
+	mutex_lock(&vcpu->kvm->slots_arch_lock);
+	mutex_unlock(&vcpu->kvm->slots_arch_lock);
+
+	look_up(vcpu, gfn);
+	r = call_track_access(vcpu, access);
+	if (r != -ENOENT)
+		return r;
+
+	if (kvm_slot_page_track_is_active(vcpu->kvm, kvm_vcpu_gfn_to_memslot(vcpu, gfn),
+					  gfn, access->mode))
+		return KVM_PAGE_TRACK_GO_ON;
+
+	return KVM_PAGE_TRACK_STOP;
+}
+
+static void note_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
+{
+	struct kvm_page_track_fault *told = &vcpu->arch.page_track_fault;
+	struct kvm_page_track_access *access = &told->access;
+
+	access->mode = KVM_PAGE_TRACK_WRITE;
+	access->gpa = gfn_to_gpa(fault->gfn) | offset_in_page(fault->addr);
+	access->gva = fault->addr;
+	/* Otherwise the fault was in a second dimension. */
+	access->gva_valid = vcpu->arch.mmu == &vcpu->arch.root_mmu && !tdp_enabled;
+	access->page_walk = fault->error_code & PFERR_GUEST_PAGE_MASK;
+	/* KVM can emulate instructions, but not the delivery. */
+	access->unemulated = kvm_event_needs_reinjection(vcpu);
+	access->page_ready = !is_error_noslot_pfn(fault->pfn);
+
+	if (!told->valid)
+		look_up(vcpu, fault->gfn);
+	else
+		look_up_anew(vcpu, fault->gfn);
+	told->valid = true;
+}
+
+int kvm_page_track_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	struct kvm_page_track_fault *told = &vcpu->arch.page_track_fault;
+	int r;
+
+	/* It will not be written. */
+	if (fault->slot->flags & KVM_MEM_READONLY) {
+		told->valid = false;
+		return RET_PF_WRITE_PROTECTED;
+	}
+
+	note_fault(vcpu, fault);
+
+	r = told->access.unemulated ? call_unemulated(vcpu, &told->access) :
+				      call_track_access(vcpu, &told->access);
+	if (r < 0 && r != -ENOENT)
+		return r;
+
+	told->told = r == KVM_PAGE_TRACK_GO_ON;
+
+	/* Handle the fault as on any page, and call once more on the way. */
+	if (r == KVM_PAGE_TRACK_WANT_PAGE && !told->access.page_ready) {
+		fault->page_track = true;
+		return RET_PF_CONTINUE;
+	}
+
+	if (r != KVM_PAGE_TRACK_STOP)
+		return RET_PF_WRITE_PROTECTED;
+
+	if (kvm_slot_page_track_is_active(vcpu->kvm, fault->slot, fault->gfn,
+					  KVM_PAGE_TRACK_WRITE))
+		return RET_PF_RETRY;
+
+	/* The last tracker has dropped the page. */
+	return RET_PF_CONTINUE;
+}
+
+int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
+				  const void **val, int bytes)
+{
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+	const struct kvm_page_track_fault *fault = &vcpu->arch.page_track_fault;
+	struct kvm_page_track_access access;
+	int r;
+
+	start_write(insn, DECIDED);
+	look_up_anew(vcpu, gpa_to_gfn(gpa));
+
+	/* Nobody has it, or who has knows from the fault. */
+	if (!insn->nr_found ||
+	    (fault->valid && fault->told && fault->access.gpa == gpa))
+		return 0;
+
+	access = (struct kvm_page_track_access) {
+		.mode = KVM_PAGE_TRACK_WRITE,
+		.gpa = gpa,
+		.gva = gva,
+		.gva_valid = true,
+		.too_late = insn->too_late,
+		.data = *val,
+		.bytes = bytes,
+	};
+
+	r = call_track_access(vcpu, &access);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 || r == KVM_PAGE_TRACK_STOP)
+		return insn->too_late ? 0 : -EAGAIN;
+
+	*val = access.data;
+	return r == KVM_PAGE_TRACK_SKIP;
+}
+
+void __kvm_page_track_decide_write(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	start_write(&vcpu->arch.page_track_insn, DECIDED);
+	look_up_anew(vcpu, gfn);
+}
+
+/* After a write */
+
+static void call_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
+			     int bytes, const struct kvm_page_track_found *found)
+{
+	if (found->node->track_write)
+		found->node->track_write(vcpu, gpa, gva, new, bytes, found->action,
+					 found->node);
+}
+
+/*
+ * Is what was looked up before the write for @gfn?  If so, store who was taken back
+ * from it.
+ */
+static bool was_decided(struct kvm_page_track_insn *insn, gfn_t gfn, u32 *taken_back)
+{
+	u32 state = READ_ONCE(insn->state);
+
+	if ((state & STAGE) != DECIDED || insn->gfn != gfn)
+		return false;
+
+	/* Nobody is taken back after the write.  Pairs with the one in take_back(). */
+	while (!try_cmpxchg(&insn->state, &state, state - DECIDED + WRITTEN))
+		;
+
+	*taken_back = state;
+	return true;
+}
+
+static bool is_told(const struct kvm_page_track_insn *insn, u32 taken_back,
+		    const struct kvm_page_track_notifier_node *n)
+{
+	int i;
+
+	for (i = 0; i < insn->nr_found; i++) {
+		if (insn->found[i].node == n)
+			return !(taken_back & TAKEN_BACK(i));
+	}
+
+	return false;
+}
+
+void kvm_page_track_tell_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
+			       int bytes)
+{
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+	struct kvm_page_track_found found = {};
+	u32 taken_back = 0;
+	int i, action;
+
+	if (!was_decided(insn, gpa_to_gfn(gpa), &taken_back)) {
+		start_write(insn, WRITTEN);
+		look_up(vcpu, gpa_to_gfn(gpa));
+	}
+
+	for (i = 0; i < insn->nr_found; i++) {
+		if (!(taken_back & TAKEN_BACK(i)))
+			call_track_write(vcpu, gpa, gva, new, bytes, &insn->found[i]);
+	}
+
+	/* Those that there was no room for, and those who track the gfn since then. */
+	if (insn->more || insn->generation != get_generation(vcpu->kvm)) {
+		while ((found.node = find_next(vcpu->kvm, found.node, insn->gfn, &action))) {
+			found.action = action;
+			if (!is_told(insn, taken_back, found.node))
+				call_track_write(vcpu, gpa, gva, new, bytes, &found);
+		}
+	}
+
+	end_write(insn);
+}
+
+/* Instructions */
+
+void __kvm_page_track_begin_insn(struct kvm_vcpu *vcpu, bool is_fault)
+{
+	/* What was looked up for something else may be gone. */
+	if (!is_fault || !vcpu->arch.page_track_fault.valid) {
+		vcpu->arch.page_track_fault.valid = false;
+		vcpu->arch.page_track_insn.gfn = ~(gfn_t)0;
+	}
+}
+
+void __kvm_page_track_end_insn(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.page_track_insn.active = false;
+	end_write(&vcpu->arch.page_track_insn);
+}
+
+bool kvm_page_track_emulation_failed(struct kvm_vcpu *vcpu)
+{
+	struct kvm_page_track_fault *fault = &vcpu->arch.page_track_fault;
+	int r;
+
+	/* Another fault than one on a gfn that is write-protected? */
+	if (!fault->valid)
+		return false;
+
+	fault->access.unemulated = true;
+	look_up(vcpu, gpa_to_gfn(fault->access.gpa));
+	r = call_unemulated(vcpu, &fault->access);
+	return r < 0 || r == KVM_PAGE_TRACK_STOP;
+}
+
+int kvm_page_track_resume_insn(struct kvm_vcpu *vcpu)
+{
+	int r;
+
+	vcpu->arch.page_track_insn.resumed = true;
+	r = kvm_emulate_instruction(vcpu, 0);
+	vcpu->arch.page_track_insn.resumed = false;
+	return r;
+}
+
+/* Waiting */
+
+static bool is_asleep(struct kvm_vcpu *vcpu)
+{
+	struct task_struct *task;
+
+	guard(rcu)();
+
+	task = pid_task(rcu_dereference(vcpu->pid), PIDTYPE_PID);
+	return !task || !task_is_running(task);
+}
+
+/* @vcpu sleeps, and has not written: it shall not tell @n.  False if it goes on. */
+static bool take_back(struct kvm_vcpu *vcpu, u32 state,
+		      const struct kvm_page_track_notifier_node *n)
+{
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+	int i;
+
+	for (i = 0; i < READ_ONCE(insn->nr_found); i++) {
+		/* Pairs with the one in was_decided(). */
+		if (READ_ONCE(insn->found[i].node) == n)
+			return try_cmpxchg(&insn->state, &state, state | TAKEN_BACK(i));
+	}
+
+	return true;
+}
+
+/* May @vcpu still tell @n of the write that it was at with the state @seen? */
+static bool is_under_way(struct kvm_vcpu *vcpu, u32 seen,
+			 const struct kvm_page_track_notifier_node *n)
+{
+	/* Pairs with the release in end_write(). */
+	u32 state = smp_load_acquire(&vcpu->arch.page_track_insn.state);
+
+	if ((state ^ seen) & WHICH_WRITE || (state & STAGE) == NONE)
+		return false;
+
+	/* What has been written is told at once. */
+	if ((state & STAGE) == WRITTEN || !is_asleep(vcpu))
+		return true;
+
+	return !take_back(vcpu, state, n);
+}
+
+void kvm_page_track_wait(struct kvm *kvm, const struct kvm_page_track_notifier_node *n)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	u32 seen;
+
+	/* Whoever decides from now on sees what has changed.  Pairs with start_write(). */
+	smp_mb();
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		seen = READ_ONCE(vcpu->arch.page_track_insn.state);
+		while (is_under_way(vcpu, seen, n) && !fatal_signal_pending(current))
+			usleep_range(10, 100);
+	}
+}
