@@ -122,13 +122,15 @@ struct kvm_page_track_insn {
  */
 struct kvm_page_track_notifier_node {
 	/*
-	 * Private to page tracking: the list of trackers, the gfns of this one.
-	 * Zeroed before the tracker is first registered.
+	 * Private to page tracking: the list of trackers, the gfns of this one,
+	 * how it is freed.  Zeroed before the tracker is first registered.
 	 */
 	struct hlist_node node;
 	u64 id;			/* rises in the order of registration */
 	struct maple_tree ranges[KVM_PAGE_TRACK_MAX];
 	struct xarray dropped[KVM_PAGE_TRACK_MAX];	/* gfns, out of these */
+	struct rcu_head rcu;
+	void (*free)(struct kvm_page_track_notifier_node *node);
 
 	/*
 	 * An access to a gfn that this tracker tracks is not done yet: the guest
@@ -204,8 +206,10 @@ int kvm_page_track_register_notifier(struct kvm *kvm,
  * returns.
  *
  * Context: process, may sleep; takes kvm->slots_arch_lock and kvm->mmu_lock.
- * Waits for all readers of kvm->srcu, e.g. for vCPUs that fault in guest memory:
- * hold no lock that a callback or KVM_RUN may take, like the mmap_lock.
+ * Waits for all readers of kvm->srcu, e.g. for vCPUs that fault in guest memory, as
+ * long as whoever serves a userfaultfd takes: hold no lock that a callback or
+ * KVM_RUN may take, like the mmap_lock.  The callbacks are in the caller's module,
+ * which may go next, so that somebody has to wait.
  */
 void kvm_page_track_unregister_notifier(struct kvm *kvm,
 					struct kvm_page_track_notifier_node *n);

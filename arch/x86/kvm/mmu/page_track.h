@@ -370,6 +370,32 @@ static inline void kvm_page_track_changed(struct kvm *kvm)
  */
 struct kvm_page_track_notifier_node *kvm_page_track_find_notifier(struct kvm *kvm, u64 id);
 
+#ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING
+/*
+ * As kvm_page_track_unregister_notifier(), but without waiting for vCPUs, which may
+ * take as long as whoever serves a userfaultfd: a callback that has been called may
+ * still run.  @free is called, once, when none does any more.
+ *
+ * Not for other modules: @free, and with it the callbacks, may run as long as @kvm
+ * exists, and nothing keeps the text of another module until then.
+ *
+ * Context: process, may sleep; takes kvm->slots_arch_lock and kvm->mmu_lock.  @free
+ * is called with bottom halves disabled, from a work item of kvm->srcu.
+ */
+void kvm_page_track_unregister_notifier_async(struct kvm *kvm,
+					      struct kvm_page_track_notifier_node *n,
+					      void (*free)(struct kvm_page_track_notifier_node *n));
+
+/*
+ * Wait until each @free of above has been called.
+ *
+ * Context: @kvm is being destroyed, may sleep.
+ */
+void kvm_page_track_cleanup(struct kvm *kvm);
+#else
+static inline void kvm_page_track_cleanup(struct kvm *kvm) {}
+#endif
+
 /* Layer 2, page_track_range.c: ranges of trackers, which only other modules have. */
 
 #ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING

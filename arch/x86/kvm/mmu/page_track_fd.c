@@ -4,7 +4,9 @@
  *
  * A file descriptor is a tracker of layer 2 with a ring of events.  It may be
  * passed to another process, outlives the one that created it, and holds a
- * reference on its VM.  Closing it removes all that it tracks.
+ * reference on its VM.  Closing it removes all that it tracks, and waits for no vCPU:
+ * one that finds the tracker before may tell it of an access still, which nobody
+ * reads, and the last one gone frees it.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -290,18 +292,25 @@ static int tracker_mmap(struct file *file, struct vm_area_struct *vma)
 	return page_track_ring_mmap(&tracker->ring, vma);
 }
 
-static void free_tracker(struct page_tracker *tracker)
+static void free_tracker(struct kvm_page_track_notifier_node *node)
 {
+	struct page_tracker *tracker = to_tracker(node);
+
 	page_track_ring_destroy(&tracker->ring);
 	kfree(tracker);
 }
 
+static void close_tracker(struct page_tracker *tracker)
+{
+	struct kvm *kvm = tracker->kvm;
+
+	atomic_dec(&kvm->arch.nr_page_trackers);
+	kvm_page_track_unregister_notifier_async(kvm, &tracker->node, free_tracker);
+}
+
 static int tracker_release(struct inode *inode, struct file *file)
 {
-	struct page_tracker *tracker = file->private_data;
-
-	kvm_page_track_unregister_notifier(tracker->kvm, &tracker->node);
-	free_tracker(tracker);
+	close_tracker(file->private_data);
 	return 0;
 }
 
@@ -355,22 +364,31 @@ int kvm_vm_ioctl_create_page_tracker(struct kvm *kvm, const void __user *argp)
 	if (!kvm_page_track_capability(kvm))
 		return -EOPNOTSUPP;
 
+	if (!atomic_add_unless(&kvm->arch.nr_page_trackers, 1, KVM_MAX_PAGE_TRACKERS))
+		return -ENOSPC;
+
 	tracker = alloc_tracker(kvm, &create);
-	if (!tracker)
-		return -ENOMEM;
+	if (!tracker) {
+		fd = -ENOMEM;
+		goto err_count;
+	}
 
 	fd = kvm_page_track_register_notifier(kvm, &tracker->node);
 	if (fd)
-		goto out_free;
+		goto err_tracker;
 
 	fd = anon_inode_getfd("kvm-page-tracker", &tracker_fops, tracker,
 			      O_RDWR | O_CLOEXEC);
-	if (fd >= 0)
-		return fd;
+	/* It has been in the list, where vCPUs may have found it. */
+	if (fd < 0)
+		close_tracker(tracker);
 
-	kvm_page_track_unregister_notifier(kvm, &tracker->node);
-out_free:
-	free_tracker(tracker);
+	return fd;
+
+err_tracker:
+	free_tracker(&tracker->node);
+err_count:
+	atomic_dec(&kvm->arch.nr_page_trackers);
 	return fd;
 }
 

@@ -133,10 +133,9 @@ int kvm_page_track_register_notifier(struct kvm *kvm,
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_register_notifier);
 
-void kvm_page_track_unregister_notifier(struct kvm *kvm,
-					struct kvm_page_track_notifier_node *n)
+/* No vCPU finds @n any more, but one that found it before may be in a callback. */
+static void remove_notifier(struct kvm *kvm, struct kvm_page_track_notifier_node *n)
 {
-	enum kvm_page_track_mode mode;
 	int idx;
 
 	idx = srcu_read_lock(&kvm->srcu);
@@ -151,14 +150,54 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
 
 	mutex_unlock(&kvm->slots_arch_lock);
 	srcu_read_unlock(&kvm->srcu, idx);
+}
+
+static void destroy_dropped(struct kvm_page_track_notifier_node *n)
+{
+	enum kvm_page_track_mode mode;
+
+	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++)
+		page_track_dropped_destroy(&n->dropped[mode]);
+}
+
+void kvm_page_track_unregister_notifier(struct kvm *kvm,
+					struct kvm_page_track_notifier_node *n)
+{
+	remove_notifier(kvm, n);
 
 	/* Wait for whoever walks the list and may have found @n. */
 	synchronize_srcu(&kvm->srcu);
 
-	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++)
-		page_track_dropped_destroy(&n->dropped[mode]);
-
+	destroy_dropped(n);
 	kvm_put_kvm(kvm);
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_unregister_notifier);
+
+static void free_notifier(struct rcu_head *rcu)
+{
+	struct kvm_page_track_notifier_node *n;
+
+	n = container_of(rcu, struct kvm_page_track_notifier_node, rcu);
+	destroy_dropped(n);
+	n->free(n);
+}
+
+void kvm_page_track_unregister_notifier_async(struct kvm *kvm,
+					      struct kvm_page_track_notifier_node *n,
+					      void (*free)(struct kvm_page_track_notifier_node *n))
+{
+	remove_notifier(kvm, n);
+
+	n->free = free;
+	call_srcu(&kvm->srcu, &n->rcu, free_notifier);
+
+	/* If this is the last one, kvm_page_track_cleanup() waits for @n. */
+	kvm_put_kvm(kvm);
+}
+
+void kvm_page_track_cleanup(struct kvm *kvm)
+{
+	/* No reader is left, so that this takes no longer than a grace period. */
+	srcu_barrier(&kvm->srcu);
+}
 #endif /* CONFIG_KVM_EXTERNAL_WRITE_TRACKING */

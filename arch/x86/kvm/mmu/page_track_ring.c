@@ -3,8 +3,12 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/build_bug.h>
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/mm.h>
 #include <linux/poll.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/user.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -20,6 +24,45 @@ static size_t shared_size(u32 nr_events)
 	return PAGE_SIZE + nr_events * sizeof(struct kvm_page_track_event);
 }
 
+static unsigned long shared_pages(u32 nr_events)
+{
+	return PAGE_ALIGN(shared_size(nr_events)) >> PAGE_SHIFT;
+}
+
+/*
+ * Charge the user who makes the ring, as for the rings of io_uring and the packet
+ * buffers of XDP sockets.  Not an mm: a ring may go when the last process that had
+ * its file has, and a user who has many processes still has one limit.
+ */
+static int charge(struct page_track_ring *ring, unsigned long nr_pages)
+{
+	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	struct user_struct *user = current_user();
+	long old, new;
+
+	if (capable(CAP_IPC_LOCK))
+		return 0;
+
+	old = atomic_long_read(&user->locked_vm);
+	do {
+		new = old + nr_pages;
+		if ((unsigned long)new > limit)
+			return -ENOMEM;
+	} while (!atomic_long_try_cmpxchg(&user->locked_vm, &old, new));
+
+	ring->user = get_uid(user);
+	return 0;
+}
+
+static void uncharge(struct page_track_ring *ring, unsigned long nr_pages)
+{
+	if (!ring->user)
+		return;
+
+	atomic_long_sub(nr_pages, &ring->user->locked_vm);
+	free_uid(ring->user);
+}
+
 int page_track_ring_init(struct page_track_ring *ring, u32 nr_events, bool lossy)
 {
 	static_assert(sizeof(struct kvm_page_track_event) == 64);
@@ -27,9 +70,14 @@ int page_track_ring_init(struct page_track_ring *ring, u32 nr_events, bool lossy
 	static_assert(KVM_PAGE_TRACK_MIN_EVENTS *
 		      sizeof(struct kvm_page_track_event) == PAGE_SIZE);
 
-	ring->shared = __vmalloc(shared_size(nr_events), GFP_KERNEL_ACCOUNT | __GFP_ZERO);
-	if (!ring->shared)
+	if (charge(ring, shared_pages(nr_events)))
 		return -ENOMEM;
+
+	ring->shared = __vmalloc(shared_size(nr_events), GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!ring->shared) {
+		uncharge(ring, shared_pages(nr_events));
+		return -ENOMEM;
+	}
 
 	spin_lock_init(&ring->lock);
 	INIT_LIST_HEAD(&ring->backlog);
@@ -49,6 +97,7 @@ void page_track_ring_destroy(struct page_track_ring *ring)
 	list_for_each_entry_safe(entry, next, &ring->backlog, link)
 		kfree(entry);
 	vfree(ring->shared);
+	uncharge(ring, shared_pages(ring->nr_events));
 }
 
 static bool is_full(struct page_track_ring *ring)

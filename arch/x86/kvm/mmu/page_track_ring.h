@@ -16,6 +16,7 @@
 
 #include <uapi/asm/kvm_page_track.h>
 
+struct user_struct;
 struct vm_area_struct;
 
 struct page_track_ring {
@@ -37,20 +38,28 @@ struct page_track_ring {
 
 	/* Who waits for events. */
 	wait_queue_head_t wait;
+
+	/* Whose RLIMIT_MEMLOCK the shared pages count for, or NULL. */
+	struct user_struct *user;
 };
 
 /*
  * @nr_events is a power of two, PAGE_SIZE / sizeof(struct kvm_page_track_event)
- * or more.  Returns 0 or -ENOMEM.  Context: may sleep.
+ * or more; @ring is zeroed.  Returns 0, or -ENOMEM, which the RLIMIT_MEMLOCK of the
+ * calling user may be the reason of.  Context: process, may sleep.
  */
 int page_track_ring_init(struct page_track_ring *ring, u32 nr_events, bool lossy);
 
-/* Context: nobody uses @ring any more, may sleep. */
+/* Context: nobody uses @ring any more; any but interrupts. */
 void page_track_ring_destroy(struct page_track_ring *ring);
 
 /*
  * Number @event and append it.  Without room it is kept in the backlog, or counted
  * as dropped if the ring is lossy.
+ *
+ * The backlog is bounded: a vCPU that has used the last room, or finds none, starts
+ * no instruction before there is some, see kvm_page_track_must_exit().  What it has
+ * begun by then makes a few events, or one per byte of the 1,024 that INS reads ahead.
  *
  * Context: may sleep.
  */

@@ -33,7 +33,12 @@
 #define KVM_PAGE_TRACK_CAP_MODE(mode)		(1u << (mode))
 #define KVM_PAGE_TRACK_CAP_ACTION(action)	(1u << (8 + (action)))
 
-/* On the VM's file descriptor.  Returns the tracker's. */
+/*
+ * On the VM's file descriptor.  Returns the tracker's.  The pages of the ring count
+ * for the RLIMIT_MEMLOCK of the calling user until the tracker is freed: ENOMEM if
+ * they exceed it.  ENOSPC if the VM has as many trackers as it may have.
+ */
+#define KVM_MAX_PAGE_TRACKERS		64
 struct kvm_create_page_tracker {
 #define KVM_PAGE_TRACKER_LOSSY		0x01
 	__u32 flags;

@@ -150,6 +150,7 @@ extern unsigned long page_track_seed;
 void random_calls_agree_with_an_array(struct kunit *test);
 void random_ranges_agree_with_sets(struct kunit *test);
 void unregister_waits_for_callback(struct kunit *test);
+void async_unregister_does_not_wait(struct kunit *test);
 void callback_adds_nothing_once_unregistered(struct kunit *test);
 void concurrent_users_balance(struct kunit *test);
 void slots_and_trackers_come_and_go_in_use(struct kunit *test);

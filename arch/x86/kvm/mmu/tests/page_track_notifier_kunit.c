@@ -493,6 +493,7 @@ static struct kunit_case notifier_cases[] = {
 	KUNIT_CASE(missing_callbacks_are_passed_over),
 	KUNIT_CASE(callback_may_add_and_remove_ranges),
 	KUNIT_CASE(unregister_waits_for_callback),
+	KUNIT_CASE(async_unregister_does_not_wait),
 	KUNIT_CASE(callback_adds_nothing_once_unregistered),
 	KUNIT_CASE(deleted_slot_is_told),
 	KUNIT_CASE(deleted_smm_slot_is_told),

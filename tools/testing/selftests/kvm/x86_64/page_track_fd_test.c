@@ -282,8 +282,7 @@ static void test_private_memory(struct pt_guest *g)
 	kvm_vm_free(vm);
 }
 
-/* What the VM's file in debugfs says. */
-static void read_debugfs(struct pt_guest *g, char *text, size_t size)
+static FILE *open_debugfs(struct pt_guest *g)
 {
 	char name[64];
 	FILE *file;
@@ -292,6 +291,14 @@ static void read_debugfs(struct pt_guest *g, char *text, size_t size)
 		 g->vm->fd);
 	file = fopen(name, "r");
 	TEST_ASSERT(file, "No %s", name);
+	return file;
+}
+
+/* What the VM's file in debugfs says. */
+static void read_debugfs(struct pt_guest *g, char *text, size_t size)
+{
+	FILE *file = open_debugfs(g);
+
 	text[fread(text, 1, size - 1, file)] = 0;
 	fclose(file);
 }
@@ -323,6 +330,74 @@ static void test_debugfs(struct pt_guest *g)
 	TEST_ASSERT(!strcmp(strchr(got, '\n'), "\n"), "Got:\n%s", got);
 }
 
+static void assert_lines(FILE *file, const char *tracker, int first, int end, int step)
+{
+	char want[64], got[64];
+	int i;
+
+	for (i = first; i < end; i += step) {
+		snprintf(want, sizeof(want), "%s 0 0 0x%x 1\n", tracker, i);
+		TEST_ASSERT(fgets(got, sizeof(got), file) && !strcmp(got, want),
+			    "Finding 13: got %swanted %s", got, want);
+	}
+}
+
+/* More than one read() takes: no lock and no copy of all is kept in between. */
+static void test_debugfs_long(struct pt_guest *g)
+{
+	const int nr = 1000;
+	struct tracker first, second;
+	char got[64];
+	FILE *file;
+	int i;
+
+	if (access("/sys/kernel/debug/kvm", F_OK)) {
+		g->skip = "debugfs is not mounted";
+		return;
+	}
+
+	tracker_create(g->vm, &first, 64, 0, 0);
+	tracker_create(g->vm, &second, 64, 0, 0);
+	for (i = 0; i < nr; i += 2)
+		tracker_add(&first, i * PAGE_SIZE, PAGE_SIZE, TRACKER_NOTIFY);
+	tracker_add(&second, 7 * PAGE_SIZE, PAGE_SIZE, TRACKER_NOTIFY);
+
+	/* Each line once, also from the start again. */
+	file = open_debugfs(g);
+	for (i = 0; i < 2; i++) {
+		rewind(file);
+		TEST_ASSERT(fgets(got, sizeof(got), file), "No first line");
+		assert_lines(file, "1", 0, nr, 2);
+		assert_lines(file, "2", 7, 8, 1);
+		TEST_ASSERT(!fgets(got, sizeof(got), file), "Got %s", got);
+	}
+	fclose(file);
+
+	/* What goes before it is read is not there any more. */
+	file = open_debugfs(g);
+	setvbuf(file, NULL, _IONBF, 0);
+	TEST_ASSERT(fgets(got, sizeof(got), file), "No first line");
+	assert_lines(file, "1", 0, 10, 2);
+	tracker_remove(&first, nr / 2 * PAGE_SIZE, nr / 2 * PAGE_SIZE);
+	assert_lines(file, "1", 10, nr / 2, 2);
+	assert_lines(file, "2", 7, 8, 1);
+	TEST_ASSERT(!fgets(got, sizeof(got), file), "Finding 13: got %s", got);
+	fclose(file);
+
+	/* Nor is a tracker that is closed, and the next one comes. */
+	file = open_debugfs(g);
+	setvbuf(file, NULL, _IONBF, 0);
+	TEST_ASSERT(fgets(got, sizeof(got), file), "No first line");
+	assert_lines(file, "1", 0, 10, 2);
+	tracker_close(&first);
+	do {
+		TEST_ASSERT(fgets(got, sizeof(got), file), "No line of the other tracker");
+	} while (got[0] == '1' && strtol(got + strlen("1 0 0 "), NULL, 16) < nr / 4);
+	TEST_ASSERT(!strcmp(got, "2 0 0 0x7 1\n"), "Finding 13: got %s", got);
+	fclose(file);
+	tracker_close(&second);
+}
+
 int main(void)
 {
 	static const struct pt_case cases[] = {
@@ -333,6 +408,7 @@ int main(void)
 		{ "the tracker outlives the VM's file descriptor", test_vm_closed, PT_4LEVEL_BIT },
 		{ "private memory is not supported", test_private_memory, PT_4LEVEL_BIT },
 		{ "debugfs lists the ranges", test_debugfs, PT_4LEVEL_BIT },
+		{ "debugfs lists many ranges", test_debugfs_long, PT_4LEVEL_BIT },
 	};
 
 	tracker_require();
