@@ -10,6 +10,7 @@
 
 #include <linux/kvm_types.h>
 #include <linux/maple_tree.h>
+#include <linux/mutex.h>
 #include <linux/types.h>
 #include <linux/xarray.h>
 
@@ -127,6 +128,7 @@ struct kvm_page_track_notifier_node {
 	 */
 	struct hlist_node node;
 	u64 id;			/* rises in the order of registration */
+	struct mutex range_lock;	/* one change of the following at a time */
 	struct maple_tree ranges[KVM_PAGE_TRACK_MAX];
 	struct xarray dropped[KVM_PAGE_TRACK_MAX];	/* gfns, out of these */
 	struct rcu_head rcu;
@@ -219,12 +221,15 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
  * address spaces, whether a slot has them or not.  @n may track some already;
  * these get the new @action, which track_access is told and whose meaning is up
  * to @n.  When this returns 0, no vCPU has the access without a fault.  A call
- * that fails changes no counter and no range.
+ * that fails changes no counter and no range; a long one is undone then, and in the
+ * meantime shows.
  *
  * Returns 0, -EINVAL if there is no such @mode, if @nr_pages is 0 or if the last
  * gfn is beyond guest physical addresses, -ESRCH if @n is not registered, e.g. any
- * more in a callback, -ENOMEM, or -EIO for a bug of KVM, which ends the VM.
- * Context: process, may sleep; takes kvm->slots_arch_lock and kvm->mmu_lock.
+ * more in a callback, -EINTR if the caller is killed, -ENOMEM, or -EIO for a bug of
+ * KVM, which ends the VM.
+ * Context: process, may sleep; waits for another call for @n, and takes
+ * kvm->slots_arch_lock and kvm->mmu_lock, again and again if the range is long.
  */
 int kvm_page_track_add_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 			     gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode,
@@ -233,8 +238,9 @@ int kvm_page_track_add_range(struct kvm *kvm, struct kvm_page_track_notifier_nod
 /*
  * Stop to track what @n does of the gfns [@gfn, @gfn + @nr_pages).  What other
  * trackers and the shadow MMU do stays tracked.  @n may still be told of a write
- * that was under way, see kvm_page_track_wait().  A call that fails changes
- * nothing.
+ * that was under way, see kvm_page_track_wait().  A call that fails with -EINTR or
+ * -ENOMEM may have removed gfns, lower ones first; one for up to 2^15 gfns, or one
+ * that fails otherwise, has changed nothing.
  *
  * Returns 0, -ENOENT if @n tracks none of them, or another error as above.
  * Context: as kvm_page_track_add_range().

@@ -6,7 +6,8 @@
  * number of reasons to intercept that kind of access to the gfn: upper-level
  * shadow pages of it, and what trackers have added.  Most gfns have none, hence
  * gfn_track[mode] is a directory of blocks, and a block is allocated when the
- * first of its gfns is tracked.  It then stays as long as the slot.
+ * first of its gfns is tracked.  It then stays as long as the slot.  Its page
+ * knows, in page_private(), how many of its counters are not zero.
  *
  * Who may do what:
  *  - directories are published under kvm->slots_arch_lock, blocks and counters
@@ -92,7 +93,7 @@ static void free_directory(struct kvm *kvm, struct kvm_memory_slot *slot,
 			   enum kvm_page_track_mode mode)
 {
 	unsigned short **directory = slot->arch.gfn_track[mode];
-	unsigned long i, j, nr = nr_blocks(slot);
+	unsigned long i, nr = nr_blocks(slot);
 	u64 bytes = nr * sizeof(*directory);
 	u64 pages = 0;
 
@@ -103,9 +104,7 @@ static void free_directory(struct kvm *kvm, struct kvm_memory_slot *slot,
 		if (!directory[i])
 			continue;
 
-		for (j = 0; j < KVM_PAGE_TRACK_BLOCK_GFNS; j++)
-			pages += !!directory[i][j];
-
+		pages += page_private(virt_to_page(directory[i]));
 		free_page((unsigned long)directory[i]);
 		bytes += PAGE_SIZE;
 		cond_resched();
@@ -200,9 +199,8 @@ static int create_block(struct kvm *kvm, struct kvm_mmu_memory_cache *blocks,
 	return 0;
 }
 
-/* Returns the new count, or an error with nothing changed. */
-static int update_gfn_track(struct kvm_memory_slot *slot, gfn_t gfn,
-			    enum kvm_page_track_mode mode, int count)
+int update_gfn_track(struct kvm_memory_slot *slot, gfn_t gfn,
+		     enum kvm_page_track_mode mode, int count)
 {
 	unsigned short *counter = gfn_to_counter(slot, gfn, mode);
 	int val;
@@ -222,40 +220,13 @@ static int update_gfn_track(struct kvm_memory_slot *slot, gfn_t gfn,
 	return val;
 }
 
-/* Returns the new count, or an error with nothing changed. */
-static int count_up(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
-		    enum kvm_page_track_mode mode)
+void kvm_page_track_add_nr(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+			   enum kvm_page_track_mode mode, long nr)
 {
-	int r = update_gfn_track(slot, gfn, mode, 1);
+	struct page *page = virt_to_page(*gfn_to_block(slot, gfn, mode));
 
-	if (r < 0)
-		return r;
-
-	trace_kvm_page_track_add(slot->as_id, gfn, mode, r);
-
-	if (r == 1) {
-		atomic64_inc(&kvm->stat.page_track_pages);
-		kvm_mmu_gfn_disallow_lpage(slot, gfn);
-	}
-	return r;
-}
-
-/* Returns the new count, or an error with nothing changed. */
-static int count_down(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
-		      enum kvm_page_track_mode mode)
-{
-	int r = update_gfn_track(slot, gfn, mode, -1);
-
-	if (r < 0)
-		return r;
-
-	trace_kvm_page_track_remove(slot->as_id, gfn, mode, r);
-
-	if (!r) {
-		atomic64_dec(&kvm->stat.page_track_pages);
-		kvm_mmu_gfn_allow_lpage(slot, gfn);
-	}
-	return r;
+	set_page_private(page, page_private(page) + nr);
+	atomic64_add(nr, &kvm->stat.page_track_pages);
 }
 
 int kvm_slot_page_track_add_page(struct kvm *kvm,
@@ -272,11 +243,21 @@ int kvm_slot_page_track_add_page(struct kvm *kvm,
 	if (r)
 		return r;
 
-	r = count_up(kvm, slot, gfn, mode);
+	r = update_gfn_track(slot, gfn, mode, 1);
 	if (r < 0)
 		return r;
 
-	/* If a range counted @gfn first, its SPTEs may not be zapped yet. */
+	trace_kvm_page_track_add(slot->as_id, gfn, mode, r);
+
+	if (r == 1) {
+		kvm_page_track_add_nr(kvm, slot, gfn, mode, 1);
+		kvm_mmu_gfn_disallow_lpage(slot, gfn);
+	}
+
+	/*
+	 * If a range counted @gfn first, it may not have come to the slots of the
+	 * other address space yet.
+	 */
 	if (kvm_mmu_slot_gfn_write_protect(kvm, slot, gfn, PG_LEVEL_4K))
 		kvm_flush_remote_tlbs(kvm);
 
@@ -292,8 +273,17 @@ int kvm_slot_page_track_remove_page(struct kvm *kvm,
 	lockdep_assert_held_write(&kvm->mmu_lock);
 	assert_slots_stable(kvm);
 
-	r = count_down(kvm, slot, gfn, mode);
-	return r < 0 ? r : !r;
+	r = update_gfn_track(slot, gfn, mode, -1);
+	if (r < 0)
+		return r;
+
+	trace_kvm_page_track_remove(slot->as_id, gfn, mode, r);
+
+	if (!r) {
+		kvm_page_track_add_nr(kvm, slot, gfn, mode, -1);
+		kvm_mmu_gfn_allow_lpage(slot, gfn);
+	}
+	return !r;
 }
 
 int kvm_slot_page_track_prepare_range(struct kvm *kvm,
@@ -325,47 +315,6 @@ int kvm_slot_page_track_prepare_range(struct kvm *kvm,
 
 	kvm_mmu_free_memory_cache(&blocks);
 	return r;
-}
-
-/* Returns whether a count became @edge, or -EIO. */
-static int count_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
-		       gfn_t end, enum kvm_page_track_mode mode, int edge,
-		       int (*count)(struct kvm *kvm, struct kvm_memory_slot *slot,
-				    gfn_t gfn, enum kvm_page_track_mode mode))
-{
-	bool changed = false;
-	int r = 0;
-
-	assert_slots_stable(kvm);
-
-	write_lock(&kvm->mmu_lock);
-
-	for (; gfn < end; gfn++) {
-		r = count(kvm, slot, gfn, mode);
-		if (KVM_BUG_ON(r < 0, kvm))
-			break;
-
-		changed |= r == edge;
-		cond_resched_rwlock_write(&kvm->mmu_lock);
-	}
-
-	write_unlock(&kvm->mmu_lock);
-
-	return r < 0 ? -EIO : changed;
-}
-
-int __kvm_slot_page_track_add_range(struct kvm *kvm, struct kvm_memory_slot *slot,
-				    gfn_t gfn, gfn_t end,
-				    enum kvm_page_track_mode mode)
-{
-	return count_range(kvm, slot, gfn, end, mode, 1, count_up);
-}
-
-int __kvm_slot_page_track_remove_range(struct kvm *kvm,
-				       struct kvm_memory_slot *slot, gfn_t gfn,
-				       gfn_t end, enum kvm_page_track_mode mode)
-{
-	return count_range(kvm, slot, gfn, end, mode, 0, count_down);
 }
 
 static bool gfn_is_tracked(const struct kvm_memory_slot *slot, gfn_t gfn,

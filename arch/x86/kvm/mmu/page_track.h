@@ -30,6 +30,19 @@ struct kvm_page_fault;
 /* Layer 1, page_track.c: counters and enforcement. */
 
 /*
+ * Private to layer 1: add @count, 1 or -1, to the counter of @gfn; and note that @nr
+ * gfns of @gfn's block became tracked, or, if @nr is below 0, untracked.
+ *
+ * update_gfn_track() returns the new count, or, with nothing changed, -ENOENT if
+ * it would be below 0, or -EOVERFLOW.
+ * Context: kvm->mmu_lock held for write, slots_lock or srcu held.
+ */
+int update_gfn_track(struct kvm_memory_slot *slot, gfn_t gfn,
+		     enum kvm_page_track_mode mode, int count);
+void kvm_page_track_add_nr(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+			   enum kvm_page_track_mode mode, long nr);
+
+/*
  * Give each slot of @kvm, and each that will come, a directory for @mode.
  *
  * Returns 0 or -ENOMEM.
@@ -98,21 +111,47 @@ int kvm_slot_page_track_prepare_range(struct kvm *kvm,
 				      struct kvm_memory_slot *slot, gfn_t gfn,
 				      gfn_t end, enum kvm_page_track_mode mode);
 
+/* Layer 1, page_track_walk.c: counting ranges, for trackers of others. */
+
+/* Ranges of several slots, counted under one kvm->mmu_lock, with one TLB flush. */
+struct kvm_page_track_walk {
+	struct kvm *kvm;
+	enum kvm_page_track_mode mode;
+	bool unmapped;		/* the slot is not visible yet, nobody has mapped it */
+	bool flush;		/* private to layer 1 */
+};
+
 /*
- * Count each gfn of [@gfn, @end), which is prepared, up or down, and leave the
- * SPTEs as they are: the caller zaps them afterwards, for all slots at once.
- * kvm->mmu_lock is dropped now and then for whoever waits for it.
+ * Begin, and end: what was counted in between is enforced then.
  *
- * Returns 1 if a gfn became tracked, or untracked, i.e. if SPTEs have to be
- * zapped, 0 if not, or -EIO if a counter overflows or underflows, a bug of KVM.
- * Context: slots_lock or srcu held; may sleep, takes kvm->mmu_lock.
+ * Context: slots_lock or srcu held; takes kvm->mmu_lock, or drops it.
  */
-int __kvm_slot_page_track_add_range(struct kvm *kvm, struct kvm_memory_slot *slot,
-				    gfn_t gfn, gfn_t end,
-				    enum kvm_page_track_mode mode);
-int __kvm_slot_page_track_remove_range(struct kvm *kvm,
-				       struct kvm_memory_slot *slot, gfn_t gfn,
-				       gfn_t end, enum kvm_page_track_mode mode);
+void kvm_page_track_begin_walk(struct kvm_page_track_walk *walk)
+	__acquires(&walk->kvm->mmu_lock);
+void kvm_page_track_end_walk(struct kvm_page_track_walk *walk)
+	__releases(&walk->kvm->mmu_lock);
+
+/*
+ * Count each gfn of [@gfn, @end), which is prepared and may be empty, up.  Remove
+ * the access from SPTEs of those that became tracked.  Between two blocks,
+ * kvm->mmu_lock is dropped, after a flush, for whoever waits.
+ *
+ * Returns 0, or -EIO if a counter overflows, a bug of KVM.
+ * Context: in a walk; may sleep.
+ */
+int __kvm_slot_page_track_add_range(struct kvm_page_track_walk *walk,
+				    struct kvm_memory_slot *slot, gfn_t gfn, gfn_t end);
+
+/*
+ * Count them down.  Of the large pages around those that became untracked, zap the
+ * SPTEs in pieces of those that can be large again, so that the next access to
+ * wherever in one maps it.
+ *
+ * Returns 0, or -EIO if a counter underflows, a bug of KVM.
+ * Context: in a walk; may sleep.
+ */
+int __kvm_slot_page_track_remove_range(struct kvm_page_track_walk *walk,
+				       struct kvm_memory_slot *slot, gfn_t gfn, gfn_t end);
 
 /*
  * Is @gfn tracked, in the address space of @slot or the other one?  A @slot of
@@ -407,6 +446,15 @@ static inline void kvm_page_track_cleanup(struct kvm *kvm) {}
  * kvm->mmu_lock.
  */
 int kvm_page_track_apply_ranges(struct kvm *kvm, struct kvm_memory_slot *slot);
+
+/*
+ * Remove what @n tracks, and let others take the locks again and again.  What is
+ * added meanwhile may be left, and anything if memory is short.
+ *
+ * Context: process, may sleep; takes kvm->slots_arch_lock and mmu_lock.
+ */
+void kvm_page_track_remove_most_ranges(struct kvm *kvm,
+				       struct kvm_page_track_notifier_node *n);
 
 /*
  * Remove all that @n tracks.

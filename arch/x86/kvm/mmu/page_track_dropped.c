@@ -3,6 +3,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/bitmap.h>
+#include <linux/err.h>
 #include <linux/gfp.h>
 #include <linux/minmax.h>
 
@@ -41,28 +42,34 @@ bool __page_track_is_dropped(struct xarray *dropped, gfn_t gfn)
 	return map && test_bit(gfn_to_bit(gfn), map);
 }
 
-int page_track_dropped_prepare(struct xarray *dropped, gfn_t gfn)
+unsigned long *page_track_dropped_prepare(struct xarray *dropped, gfn_t gfn)
 {
 	unsigned long *map = xa_load(dropped, gfn_to_index(gfn));
 	int r;
 
 	if (map)
-		return 0;
+		return map;
 
 	map = (unsigned long *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!map)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 
 	r = xa_err(xa_store(dropped, gfn_to_index(gfn), map, GFP_KERNEL_ACCOUNT));
-	if (r)
-		free_page((unsigned long)map);
+	if (!r)
+		return map;
 
-	return r;
+	free_page((unsigned long)map);
+	return ERR_PTR(r);
 }
 
-void page_track_dropped_add(struct xarray *dropped, gfn_t gfn)
+bool page_track_dropped_test(const unsigned long *map, gfn_t gfn)
 {
-	set_bit(gfn_to_bit(gfn), xa_load(dropped, gfn_to_index(gfn)));
+	return test_bit(gfn_to_bit(gfn), map);
+}
+
+void page_track_dropped_add(unsigned long *map, gfn_t gfn)
+{
+	set_bit(gfn_to_bit(gfn), map);
 }
 
 void page_track_dropped_remove(struct xarray *dropped, gfn_t gfn, gfn_t end)

@@ -40,15 +40,16 @@ static inline bool page_track_is_dropped(struct xarray *dropped, gfn_t gfn)
 }
 
 /*
- * Allocate what adding @gfn will need.
+ * The bitmap that @gfn is in, which is allocated if there is none.
  *
- * Returns 0 or -ENOMEM, with nothing changed.
+ * Returns ERR_PTR(-ENOMEM), with nothing changed, if it cannot be.
  * Context: kvm->slots_arch_lock held, may sleep.
  */
-int page_track_dropped_prepare(struct xarray *dropped, gfn_t gfn);
+unsigned long *page_track_dropped_prepare(struct xarray *dropped, gfn_t gfn);
 
-/* Add @gfn, which is prepared.  Context: kvm->slots_arch_lock held. */
-void page_track_dropped_add(struct xarray *dropped, gfn_t gfn);
+/* Is @gfn in this bitmap of its?  Add it.  Context: kvm->slots_arch_lock held. */
+bool page_track_dropped_test(const unsigned long *map, gfn_t gfn);
+void page_track_dropped_add(unsigned long *map, gfn_t gfn);
 
 /* Remove [@gfn, @end).  Context: kvm->slots_arch_lock held. */
 void page_track_dropped_remove(struct xarray *dropped, gfn_t gfn, gfn_t end);

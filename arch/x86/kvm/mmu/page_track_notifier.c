@@ -42,6 +42,7 @@ void kvm_page_track_add_notifier(struct kvm *kvm,
 		page_track_dropped_init(&n->dropped[mode]);
 	}
 
+	mutex_init(&n->range_lock);
 	n->id = ++kvm->arch.track_notifier_head.last_id;
 
 	hlist_for_each(pos, list)
@@ -137,6 +138,9 @@ EXPORT_SYMBOL_GPL(kvm_page_track_register_notifier);
 static void remove_notifier(struct kvm *kvm, struct kvm_page_track_notifier_node *n)
 {
 	int idx;
+
+	/* What may be long comes first, with breaks. */
+	kvm_page_track_remove_most_ranges(kvm, n);
 
 	idx = srcu_read_lock(&kvm->srcu);
 	mutex_lock(&kvm->slots_arch_lock);

@@ -13,45 +13,62 @@
 
 #include "mmu.h"
 #include "page_track.h"
+#include "page_track_change.h"
 #include "page_track_dropped.h"
 
-typedef int (*slot_part_fn)(struct kvm *kvm, struct kvm_memory_slot *slot,
-			    gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode);
-
-/*
- * Call @fn for what the slots of all address spaces have of [@gfn, @end).
- * Returns its first error, or whether it ever returned 1.
- */
-static int call_slot_parts(struct kvm *kvm, gfn_t gfn, gfn_t end,
-			   enum kvm_page_track_mode mode, slot_part_fn fn)
+/* Trackers are for the guest's memory, not for slots that KVM makes for itself. */
+static bool is_internal(const struct kvm_memory_slot *slot)
 {
+	return slot->id >= KVM_USER_MEM_SLOTS;
+}
+
+int page_track_call_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,
+			  page_track_slot_fn fn)
+{
+	struct kvm *kvm = c->walk.kvm;
 	struct kvm_memslot_iter iter;
 	struct kvm_memory_slot *slot;
-	int i, r, any = 0;
+	int i, r;
 
 	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
 		kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, i), gfn, end) {
 			slot = iter.slot;
-			r = fn(kvm, slot, max(gfn, slot->base_gfn),
-			       min(end, slot->base_gfn + slot->npages), mode);
-			if (r < 0)
+			if (is_internal(slot))
+				continue;
+
+			r = fn(c, slot, max(gfn, slot->base_gfn),
+			       min(end, slot->base_gfn + slot->npages));
+			if (r)
 				return r;
-			any |= r;
 		}
 	}
 
-	return any;
+	return 0;
 }
 
-/* Gfns in a row that a tracker tracks with one action. */
-struct part {
-	gfn_t gfn, end;
-	void *entry;
-};
+int page_track_count_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,
+			   page_track_slot_fn fn)
+{
+	int r;
 
-/* Go on to the next part, or piece of one, of [@part->end, @end). */
-static bool next_part(struct kvm_page_track_notifier_node *n,
-		      enum kvm_page_track_mode mode, gfn_t end, struct part *part)
+	kvm_page_track_begin_walk(&c->walk);
+	r = page_track_call_slots(c, gfn, end, fn);
+	kvm_page_track_end_walk(&c->walk);
+	return r;
+}
+
+bool page_track_is_valid_range(gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode)
+{
+	/* Below ULONG_MAX, so that the index behind the range exists. */
+	gfn_t max = min_t(gfn_t, kvm_mmu_max_gfn(), ULONG_MAX - 1);
+
+	return mode < KVM_PAGE_TRACK_MAX && nr_pages && gfn <= max &&
+	       nr_pages - 1 <= max - gfn;
+}
+
+bool page_track_next_part(struct kvm_page_track_notifier_node *n,
+			  enum kvm_page_track_mode mode, gfn_t end,
+			  struct page_track_part *part)
 {
 	MA_STATE(mas, &n->ranges[mode], part->end, part->end);
 	gfn_t range_end, gfn = part->end;
@@ -74,237 +91,77 @@ static bool next_part(struct kvm_page_track_notifier_node *n,
 	return false;
 }
 
-/*
- * Count up what @n does not track yet of [@gfn, @end).  Returns whether that made a
- * gfn tracked, or -EIO.
- */
-static int count_gaps_up(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
-			 gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode)
+int page_track_prepare(struct page_track_change *c, struct kvm_memory_slot *slot,
+		       gfn_t gfn, gfn_t end)
 {
-	struct part part = { .end = gfn };
-	int r, any = 0;
+	return kvm_slot_page_track_prepare_range(c->walk.kvm, slot, gfn, end, c->walk.mode);
+}
 
-	while (next_part(n, mode, end, &part)) {
-		r = call_slot_parts(kvm, gfn, part.gfn, mode,
-				    __kvm_slot_page_track_add_range);
-		if (r < 0)
+static int remove_part(struct page_track_change *c, struct kvm_memory_slot *slot,
+		       gfn_t gfn, gfn_t end)
+{
+	return __kvm_slot_page_track_remove_range(&c->walk, slot, gfn, end);
+}
+
+int page_track_count_gaps_up(struct page_track_change *c, struct kvm_memory_slot *slot,
+			     gfn_t gfn, gfn_t end)
+{
+	struct page_track_part part = { .end = gfn };
+	int r;
+
+	while (page_track_next_part(c->n, c->walk.mode, end, &part)) {
+		r = __kvm_slot_page_track_add_range(&c->walk, slot, gfn, part.gfn);
+		if (r)
 			return r;
-		any |= r;
 		gfn = part.end;
 	}
 
-	r = call_slot_parts(kvm, gfn, end, mode, __kvm_slot_page_track_add_range);
-	return r < 0 ? r : any | r;
+	return __kvm_slot_page_track_add_range(&c->walk, slot, gfn, end);
 }
 
-/*
- * Count down what @n tracks of [@gfn, @end).  Returns whether that made a gfn
- * untracked, or -EIO.
- */
-static int count_parts_down(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
-			    gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode)
+static int count_parts_up(struct page_track_change *c, struct kvm_memory_slot *slot,
+			  gfn_t gfn, gfn_t end)
 {
-	struct part part = { .end = gfn };
-	int r, any = 0;
+	struct page_track_part part = { .end = gfn };
+	int r = 0;
 
-	while (next_part(n, mode, end, &part)) {
-		r = call_slot_parts(kvm, part.gfn, part.end, mode,
-				    __kvm_slot_page_track_remove_range);
-		if (r < 0)
-			return r;
-		any |= r;
-	}
-
-	return any;
-}
-
-/* Let [@first, @last] be one range with its neighbours that have @entry. */
-static void include_neighbours(struct maple_tree *ranges, void *entry,
-			       unsigned long *first, unsigned long *last)
-{
-	MA_STATE(mas, ranges, *last + 1, *last + 1);
-
-	if (mas_walk(&mas) == entry)
-		*last = mas.last;
-
-	if (!*first)
-		return;
-
-	mas_set(&mas, *first - 1);
-	if (mas_walk(&mas) == entry)
-		*first = mas.index;
-}
-
-static int add_gfns(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
-		    gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode, void *entry)
-{
-	MA_STATE(mas, &n->ranges[mode], 0, 0);
-	unsigned long first = gfn, last = end - 1;
-	int r;
-
-	/* Whatever can fail comes first. */
-	r = kvm_page_track_enable(kvm, mode);
-	if (r)
-		return r;
-
-	r = call_slot_parts(kvm, gfn, end, mode, kvm_slot_page_track_prepare_range);
-	if (r)
-		return r;
-
-	include_neighbours(&n->ranges[mode], entry, &first, &last);
-	mas_set_range(&mas, first, last);
-	r = mas_preallocate(&mas, entry, GFP_KERNEL_ACCOUNT);
-	if (r)
-		return r;
-
-	r = count_gaps_up(kvm, n, gfn, end, mode);
-	mas_store_prealloc(&mas, entry);
-	page_track_dropped_remove(&n->dropped[mode], gfn, end);
-
-	/* SPTEs made from now on lack the access.  Drop those made before. */
-	if (r > 0)
-		kvm_zap_gfn_range(kvm, gfn, end);
-
-	return min(r, 0);
-}
-
-static int remove_gfns(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
-		       gfn_t gfn, gfn_t end, enum kvm_page_track_mode mode)
-{
-	MA_STATE(mas, &n->ranges[mode], 0, 0);
-	struct part part = { .end = gfn };
-	int r;
-
-	if (!next_part(n, mode, end, &part))
-		return -ENOENT;
-
-	mas_set_range(&mas, gfn, end - 1);
-	r = mas_preallocate(&mas, NULL, GFP_KERNEL_ACCOUNT);
-	if (r)
-		return r;
-
-	r = count_parts_down(kvm, n, gfn, end, mode);
-	mas_store_prealloc(&mas, NULL);
-	page_track_dropped_remove(&n->dropped[mode], gfn, end);
-
-	/* Have the next access map the gfns anew, with huge pages if possible. */
-	if (r > 0)
-		kvm_zap_gfn_range(kvm, gfn, end);
-
-	return min(r, 0);
-}
-
-static void remove_all_gfns(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
-			    enum kvm_page_track_mode mode)
-{
-	gfn_t first = 0, last_end = 0;
-	struct part part = {};
-
-	while (next_part(n, mode, ULONG_MAX, &part)) {
-		if (call_slot_parts(kvm, part.gfn, part.end, mode,
-				    __kvm_slot_page_track_remove_range) <= 0)
-			continue;
-		if (!last_end)
-			first = part.gfn;
-		last_end = part.end;
-	}
-
-	/* There may be many ranges, zap once. */
-	if (last_end)
-		kvm_zap_gfn_range(kvm, first, last_end);
-
-	__mt_destroy(&n->ranges[mode]);
-}
-
-void kvm_page_track_remove_all_ranges(struct kvm *kvm,
-				      struct kvm_page_track_notifier_node *n)
-{
-	enum kvm_page_track_mode mode;
-
-	lockdep_assert_held(&kvm->slots_arch_lock);
-
-	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++)
-		remove_all_gfns(kvm, n, mode);
-	kvm_page_track_changed(kvm);
-}
-
-static bool is_valid_range(gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode)
-{
-	/* Below ULONG_MAX, so that the index behind the range exists. */
-	gfn_t max = min_t(gfn_t, kvm_mmu_max_gfn(), ULONG_MAX - 1);
-
-	return mode < KVM_PAGE_TRACK_MAX && nr_pages && gfn <= max &&
-	       nr_pages - 1 <= max - gfn;
-}
-
-/* A callback may run when its tracker is unregistered already. */
-static bool is_registered(struct kvm *kvm, struct kvm_page_track_notifier_node *n)
-{
-	lockdep_assert_held(&kvm->slots_arch_lock);
-
-	return !hlist_unhashed(&n->node);
-}
-
-/* Have the gfns of a range lead to @entry, or to nothing if it is NULL. */
-static int change_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
-			gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode,
-			void *entry)
-{
-	gfn_t end = gfn + nr_pages;
-	int idx, r = -ESRCH;
-
-	if (!is_valid_range(gfn, nr_pages, mode))
-		return -EINVAL;
-
-	idx = srcu_read_lock(&kvm->srcu);
-	mutex_lock(&kvm->slots_arch_lock);
-
-	if (is_registered(kvm, n))
-		r = entry ? add_gfns(kvm, n, gfn, end, mode, entry) :
-			    remove_gfns(kvm, n, gfn, end, mode);
-	kvm_page_track_changed(kvm);
-
-	mutex_unlock(&kvm->slots_arch_lock);
-	srcu_read_unlock(&kvm->srcu, idx);
+	while (!r && page_track_next_part(c->n, c->walk.mode, end, &part))
+		r = __kvm_slot_page_track_add_range(&c->walk, slot, part.gfn, part.end);
 
 	return r;
 }
 
-int kvm_page_track_add_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
-			     gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode,
-			     u8 action)
+int page_track_count_parts_down(struct page_track_change *c,
+				struct kvm_memory_slot *slot, gfn_t gfn, gfn_t end)
 {
-	return change_range(kvm, n, gfn, nr_pages, mode, xa_mk_value(action));
-}
-EXPORT_SYMBOL_GPL(kvm_page_track_add_range);
+	struct page_track_part part = { .end = gfn };
+	int r = 0;
 
-int kvm_page_track_remove_range(struct kvm *kvm,
-				struct kvm_page_track_notifier_node *n, gfn_t gfn,
-				gfn_t nr_pages, enum kvm_page_track_mode mode)
-{
-	return change_range(kvm, n, gfn, nr_pages, mode, NULL);
+	while (!r && page_track_next_part(c->n, c->walk.mode, end, &part))
+		r = __kvm_slot_page_track_remove_range(&c->walk, slot, part.gfn, part.end);
+
+	return r;
 }
-EXPORT_SYMBOL_GPL(kvm_page_track_remove_range);
 
 int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 			      enum kvm_page_track_mode mode, gfn_t *gfn,
 			      gfn_t *nr_pages, u8 *action)
 {
-	struct part part = { .end = *gfn };
+	struct page_track_part part = { .end = *gfn };
 
 	if (mode >= KVM_PAGE_TRACK_MAX)
 		return -EINVAL;
 
-	if (!is_valid_range(*gfn, 1, mode))
+	if (!page_track_is_valid_range(*gfn, 1, mode))
 		return -ENOENT;
 
 	guard(mutex)(&kvm->slots_arch_lock);
 
-	if (!is_registered(kvm, n))
+	if (!page_track_is_registered(kvm, n))
 		return -ESRCH;
 
-	/* No range goes beyond, see is_valid_range(). */
-	if (!next_part(n, mode, ULONG_MAX, &part))
+	/* No range goes beyond, see page_track_is_valid_range(). */
+	if (!page_track_next_part(n, mode, ULONG_MAX, &part))
 		return -ENOENT;
 
 	*gfn = part.gfn;
@@ -328,67 +185,74 @@ int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
 int kvm_page_track_drop_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 			     gfn_t gfn, enum kvm_page_track_mode mode, u8 action)
 {
+	PAGE_TRACK_CHANGE(c, kvm, n, gfn, gfn + 1, mode);
+	unsigned long *map;
 	int r;
 
 	lockdep_assert_held(&kvm->slots_arch_lock);
 	lockdep_assert_once(srcu_read_lock_held(&kvm->srcu));
 
-	if (!is_registered(kvm, n) ||
-	    kvm_page_track_get_action(n, gfn, mode) != action)
+	if (gfn > ULONG_MAX || !page_track_is_registered(kvm, n) ||
+	    mtree_load(&n->ranges[mode], gfn) != xa_mk_value(action))
 		return 0;
 
-	r = page_track_dropped_prepare(&n->dropped[mode], gfn);
-	if (r)
-		return r;
+	map = page_track_dropped_prepare(&n->dropped[mode], gfn);
+	if (IS_ERR(map))
+		return PTR_ERR(map);
 
-	/* SPTEs, of 4K like those of its neighbours, get the access by a fault. */
-	r = call_slot_parts(kvm, gfn, gfn + 1, mode, __kvm_slot_page_track_remove_range);
-	page_track_dropped_add(&n->dropped[mode], gfn);
+	if (page_track_dropped_test(map, gfn))
+		return 0;
+
+	/* SPTEs get the access by a fault, or were zapped, to be huge. */
+	r = page_track_count_slots(&c, gfn, gfn + 1, remove_part);
+	page_track_dropped_add(map, gfn);
 	kvm_page_track_changed(kvm);
-	return r < 0 ? r : 1;
-}
-
-static int apply_range(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
-		       gfn_t end, enum kvm_page_track_mode mode)
-{
-	int r = kvm_slot_page_track_prepare_range(kvm, slot, gfn, end, mode);
-
-	/* Nobody has SPTEs for @slot yet. */
-	return r ?: min(__kvm_slot_page_track_add_range(kvm, slot, gfn, end, mode), 0);
+	return r ?: 1;
 }
 
 static int apply_tracker(struct kvm *kvm, struct kvm_memory_slot *slot,
-			 struct kvm_page_track_notifier_node *n)
+			 struct kvm_page_track_notifier_node *n,
+			 enum kvm_page_track_mode mode)
 {
-	gfn_t end = min_t(gfn_t, slot->base_gfn + slot->npages, ULONG_MAX);
-	enum kvm_page_track_mode mode;
-	struct part part;
+	PAGE_TRACK_CHANGE(c, kvm, n, slot->base_gfn, slot->base_gfn + slot->npages, mode);
+	struct page_track_part part = { .end = c.gfn };
+	gfn_t end = min_t(gfn_t, c.end, ULONG_MAX);
 	int r;
 
-	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
-		part.end = slot->base_gfn;
-		while (next_part(n, mode, end, &part)) {
-			r = apply_range(kvm, slot, part.gfn, part.end, mode);
-			if (r)
-				return r;
-		}
+	if (mtree_empty(&n->ranges[mode]))
+		return 0;
+
+	while (page_track_next_part(n, mode, end, &part)) {
+		r = page_track_prepare(&c, slot, part.gfn, part.end);
+		if (r)
+			return r;
 	}
 
-	return 0;
+	c.walk.unmapped = true;
+	kvm_page_track_begin_walk(&c.walk);
+	r = count_parts_up(&c, slot, c.gfn, end);
+	kvm_page_track_end_walk(&c.walk);
+	return r;
 }
 
 int kvm_page_track_apply_ranges(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	struct kvm_page_track_notifier_node *n;
+	enum kvm_page_track_mode mode;
 	int r;
 
 	lockdep_assert_held(&kvm->slots_arch_lock);
 
+	if (is_internal(slot))
+		return 0;
+
 	hlist_for_each_entry(n, &kvm->arch.track_notifier_head.track_notifier_list, node) {
-		r = apply_tracker(kvm, slot, n);
-		if (r) {
-			kvm_page_track_free_memslot(kvm, slot);
-			return r;
+		for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
+			r = apply_tracker(kvm, slot, n, mode);
+			if (r) {
+				kvm_page_track_free_memslot(kvm, slot);
+				return r;
+			}
 		}
 	}
 

@@ -132,6 +132,72 @@ static void remove_fails_without_memory(struct kunit *test)
 	ptk_unregister(test, n);
 }
 
+/*
+ * A range that is added in several steps, as it has slots far apart.  There is a range
+ * with another action, and a page that was dropped, in the first step and the last.
+ */
+#define FAR	((gfn_t)100000)
+
+static int add_long(struct kunit *test)
+{
+	return kvm_page_track_add_range(ptk_kvm(test), ptk_vm(test)->data, 0, 4 * FAR,
+					KVM_PAGE_TRACK_WRITE, 1);
+}
+
+static void set_parts(struct kunit *test)
+{
+	struct kvm_page_track_notifier_node *n = ptk_vm(test)->data;
+
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, 2, 5), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, 3 * FAR + 2, 5), 0);
+	KUNIT_EXPECT_EQ(test, ptk_drop_page(test, n, 3, 0), 1);
+	KUNIT_EXPECT_EQ(test, ptk_drop_page(test, n, 3 * FAR + 3, 0), 1);
+}
+
+static void expect_parts(struct kunit *test, int r)
+{
+	struct kvm_page_track_notifier_node *n = ptk_vm(test)->data;
+	gfn_t gfn = 0, nr = 0;
+	u8 action;
+
+	if (r) {
+		KUNIT_EXPECT_EQ(test, r, -ENOMEM);
+		KUNIT_EXPECT_EQ(test, ptk_pages(test), 8);
+		ptk_expect_range(test, n, 0, 2, 1);
+		ptk_expect_range(test, n, 3, 4, 3);
+		ptk_expect_range(test, n, 7, 3 * FAR + 2, 1);
+		ptk_expect_range(test, n, 3 * FAR + 3, 3 * FAR + 4, 3);
+		ptk_expect_no_range(test, n, 3 * FAR + 7);
+		KUNIT_EXPECT_EQ(test, kvm_page_track_next_range(ptk_kvm(test), n,
+								KVM_PAGE_TRACK_WRITE, &gfn,
+								&nr, &action), 0);
+		KUNIT_EXPECT_EQ(test, action, 0);
+	} else {
+		KUNIT_EXPECT_EQ(test, ptk_pages(test), 40);
+		ptk_expect_range(test, n, 0, 0, 4 * FAR);
+	}
+
+	/* Have the next call allocate all of it again. */
+	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, 0, 4 * FAR), 0);
+	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
+	set_parts(test);
+}
+
+static void long_add_is_undone_without_memory(struct kunit *test)
+{
+	ptk_require_faults(test);
+	ptk_create_slot_at(test, 0, 0, 10);
+	ptk_create_slot_at(test, 1, FAR, 10);
+	ptk_create_slot_at(test, 2, 2 * FAR, 10);
+	ptk_create_slot_at(test, 3, 3 * FAR, 10);
+	ptk_vm(test)->data = ptk_create_tracker(test);
+	set_parts(test);
+
+	/* The page of saved parts; once, two blocks; nodes of the tree. */
+	ptk_fail_each_alloc(test, add_long, expect_parts, 3);
+	ptk_unregister(test, ptk_vm(test)->data);
+}
+
 static void calls_without_registration_are_refused(struct kunit *test)
 {
 	struct kvm_page_track_notifier_node *n;
@@ -192,6 +258,7 @@ static struct kunit_case range_error_cases[] = {
 	KUNIT_CASE(calls_without_registration_are_refused),
 	KUNIT_CASE(add_fails_without_memory),
 	KUNIT_CASE(remove_fails_without_memory),
+	KUNIT_CASE(long_add_is_undone_without_memory),
 	KUNIT_CASE(slot_creation_fails_without_memory),
 	{}
 };

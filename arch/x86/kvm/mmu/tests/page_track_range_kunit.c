@@ -123,34 +123,57 @@ static void middle_of_a_range_is_removed(struct kunit *test)
 	ptk_unregister(test, n);
 }
 
-/* Each zap of a gfn range counts here. */
-static unsigned long zaps(struct kunit *test)
+/* How often a large page is forbidden where the first one of the slot would be. */
+static int lpage(struct kvm_memory_slot *slot)
 {
-	return ptk_kvm(test)->mmu_invalidate_seq;
+	return ptk_disallow_lpage(slot, ALIGN(PTK_BASE, KVM_PAGES_PER_HPAGE(PG_LEVEL_2M)),
+				  PG_LEVEL_2M);
 }
 
-static void gfns_are_zapped_if_that_changes_them(struct kunit *test)
+static void large_pages_go_and_come_with_ranges(struct kunit *test)
 {
+	gfn_t first = ALIGN(PTK_BASE, KVM_PAGES_PER_HPAGE(PG_LEVEL_2M));
+	gfn_t nr = KVM_PAGES_PER_HPAGE(PG_LEVEL_2M);
 	struct kvm_page_track_notifier_node *n = ptk_create_tracker(test);
 	struct kvm_page_track_notifier_node *other = ptk_create_tracker(test);
-	unsigned long before;
+	struct kvm_memory_slot *slot = ptk_create_slot(test);
 
-	ptk_create_slot(test);
-	before = zaps(test);
+	KUNIT_EXPECT_EQ(test, lpage(slot), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, first - 3, 5), 0);
+	KUNIT_EXPECT_EQ(test, lpage(slot), 2);
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, other, first + 1, 2), 0);
+	KUNIT_EXPECT_EQ(test, lpage(slot), 3);
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, first, nr + 7), 0);
+	KUNIT_EXPECT_EQ(test, lpage(slot), nr);
 
-	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, FIRST, COUNT), 0);
-	KUNIT_EXPECT_EQ(test, zaps(test), before + 1);
-	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, FIRST + 1, 1), 0);
-	KUNIT_EXPECT_EQ(test, ptk_add_range(test, other, FIRST, COUNT), 0);
-	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, FIRST, COUNT), 0);
-	KUNIT_EXPECT_EQ(test, zaps(test), before + 1);
-	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, other, FIRST, COUNT), 0);
-	KUNIT_EXPECT_EQ(test, zaps(test), before + 2);
-
-	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, FIRST, COUNT), 0);
-	ptk_unregister(test, n);
-	KUNIT_EXPECT_EQ(test, zaps(test), before + 4);
+	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, first, nr), 0);
+	KUNIT_EXPECT_EQ(test, lpage(slot), 2);
+	KUNIT_EXPECT_EQ(test, ptk_drop_page(test, other, first + 1, 0), 1);
+	KUNIT_EXPECT_EQ(test, lpage(slot), 1);
 	ptk_unregister(test, other);
+	KUNIT_EXPECT_EQ(test, lpage(slot), 0);
+	ptk_unregister(test, n);
+}
+
+static void internal_slots_are_not_tracked(struct kunit *test)
+{
+	struct kvm_page_track_notifier_node *n = ptk_create_tracker(test);
+	struct kvm_memory_slot *slot;
+
+	ptk_create_slot_at(test, PTK_INTERNAL_SLOT, 100, 10);
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, 95, 10), 0);
+	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
+
+	/* One that comes later, either. */
+	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_INTERNAL_SLOT, 0, 0, 0), 0);
+	slot = ptk_create_slot_at(test, PTK_INTERNAL_SLOT, 90, 10);
+	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
+
+	/* The shadow MMU may count there. */
+	KUNIT_EXPECT_EQ(test, ptk_add(test, slot, 95), 0);
+	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, 95, 10), 0);
+	expect_tracked(test, slot, 95, 1);
+	ptk_unregister(test, n);
 }
 
 static void trackers_do_not_share(struct kunit *test)
@@ -327,7 +350,8 @@ static struct kunit_case range_cases[] = {
 	KUNIT_CASE(many_ranges_are_removed_at_once),
 	KUNIT_CASE(range_from_gfn_zero_is_tracked),
 	KUNIT_CASE(middle_of_a_range_is_removed),
-	KUNIT_CASE(gfns_are_zapped_if_that_changes_them),
+	KUNIT_CASE(large_pages_go_and_come_with_ranges),
+	KUNIT_CASE(internal_slots_are_not_tracked),
 	KUNIT_CASE(trackers_do_not_share),
 	KUNIT_CASE(unregister_removes_what_was_added),
 	KUNIT_CASE(range_waits_for_a_slot),

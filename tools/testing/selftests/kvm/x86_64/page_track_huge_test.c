@@ -1,72 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A tracked page splits the huge page around it, and no other.  When it is not tracked
- * any more, the huge page comes back.
+ * A tracked page keeps the huge page around it from being written as one, and no
+ * other.  When the last tracked page of it is given up, however that happens, the huge
+ * page comes back, wherever in it the guest goes next.
  */
 #include "page_tracker.h"
 
 #define VA		0x40000000ul
 #define SLOT		PT_NR_SLOTS
 #define GPA		0x10000000ul
-#define HUGE_SIZE	0x200000ul
+#define ELSEWHERE	(GPA + 4 * PT_HUGE_SIZE)
 #define NR_HUGE		2
-/* In the first huge page: the tracked page, and one beside it. */
+/* In the first huge page: tracked pages, and one beside them. */
 #define TRACKED		(5 * PAGE_SIZE)
-#define BESIDE		(6 * PAGE_SIZE)
+#define NR_TRACKED	8
+#define BESIDE		(16 * PAGE_SIZE)
 
 static void touch(struct pt_guest *g, uint64_t offset)
 {
 	pt_store(g, VA + offset, 0x77, 4);
 }
 
-/* Huge SPTEs need a huge page of the host and, in two dimensions, nothing else. */
-static bool init(struct pt_guest *g, struct tracker *t)
+static uint64_t init(struct pt_guest *g, struct tracker *t)
 {
-	uint64_t offset;
-	int i;
+	uint64_t huge = pt_add_huge(g, VA, GPA, SLOT, NR_HUGE);
 
-	if (pt_shadowed()) {
-		g->skip = "the guest has no huge pages for shadow paging to map";
-		return false;
-	}
-
-	vm_userspace_mem_region_add(g->vm, VM_MEM_SRC_ANONYMOUS_THP, GPA, SLOT,
-				    NR_HUGE * HUGE_SIZE / PAGE_SIZE, 0);
-	for (i = 0; i < NR_HUGE; i++) {
-		offset = i * HUGE_SIZE + TRACKED;
-		pt_map(g, VA + offset, GPA + offset);
-		pt_map(g, VA + offset - TRACKED + BESIDE, GPA + offset - TRACKED + BESIDE);
-		touch(g, offset);
-	}
-
-	/* The tiny guest's own slots may have some, too. */
-	if (pt_stat(g, "pages_2m") < NR_HUGE) {
-		g->skip = "the host has no huge pages";
-		return false;
-	}
-
-	tracker_create(g->vm, t, 1024, 0, 0);
-	return true;
+	if (huge)
+		tracker_create(g->vm, t, 1024, 0, 0);
+	return huge;
 }
 
-/* Track the page, which is @huge pages less, however often the page beside it is used. */
-static void track(struct pt_guest *g, struct tracker *t, uint32_t action)
+/* Track pages of the first huge page, which then is none for writes. */
+static void track(struct pt_guest *g, struct tracker *t, int nr, uint32_t action,
+		  uint64_t huge)
 {
-	uint64_t huge = pt_stat(g, "pages_2m");
-
-	tracker_add(t, GPA + TRACKED, PAGE_SIZE, action);
+	tracker_add(t, GPA + TRACKED, nr * PAGE_SIZE, action);
 	touch(g, BESIDE);
-	touch(g, HUGE_SIZE + TRACKED);
+	touch(g, PT_HUGE_SIZE + TRACKED);
 	PT_ASSERT_STAT(g, "pages_2m", huge - 1);
-	PT_ASSERT_STAT(g, "page_track_pages", 1);
+	TEST_ASSERT(pt_stat(g, "page_track_pages") >= nr, "All %d are counted", nr);
 }
 
-/* The page is not tracked any more. */
+/* Nothing of it is tracked any more. */
 static void assert_huge_again(struct pt_guest *g, uint64_t huge)
 {
 	uint64_t emulated = pt_vcpu_stat(g, "pf_emulate");
 
-	PT_ASSERT_STAT(g, "page_track_pages", 0);
+	touch(g, BESIDE);
+	PT_ASSERT_STAT(g, "pages_2m", huge);
 	touch(g, TRACKED);
 	PT_ASSERT_STAT(g, "pages_2m", huge);
 	TEST_ASSERT_EQ(pt_vcpu_stat(g, "pf_emulate"), emulated);
@@ -75,13 +56,12 @@ static void assert_huge_again(struct pt_guest *g, uint64_t huge)
 static void test_remove(struct pt_guest *g)
 {
 	struct tracker t;
-	uint64_t huge;
+	uint64_t huge = init(g, &t);
 
-	if (!init(g, &t))
+	if (!huge)
 		return;
 
-	huge = pt_stat(g, "pages_2m");
-	track(g, &t, TRACKER_NOTIFY);
+	track(g, &t, 1, TRACKER_NOTIFY, huge);
 	touch(g, TRACKED);
 	PT_ASSERT_STAT(g, "pages_2m", huge - 1);
 	tracker_remove(&t, GPA + TRACKED, PAGE_SIZE);
@@ -89,16 +69,49 @@ static void test_remove(struct pt_guest *g)
 	tracker_close(&t);
 }
 
+/* The last page to be removed counts, not the range. */
+static void test_remove_in_parts(struct pt_guest *g)
+{
+	struct tracker t;
+	uint64_t huge = init(g, &t);
+
+	if (!huge)
+		return;
+
+	track(g, &t, NR_TRACKED, TRACKER_NOTIFY, huge);
+	tracker_remove(&t, GPA + TRACKED, PAGE_SIZE);
+	tracker_remove(&t, GPA + TRACKED + 2 * PAGE_SIZE, (NR_TRACKED - 2) * PAGE_SIZE);
+	touch(g, BESIDE);
+	touch(g, TRACKED);
+	PT_ASSERT_STAT(g, "pages_2m", huge - 1);
+	tracker_remove(&t, GPA + TRACKED, NR_TRACKED * PAGE_SIZE);
+	assert_huge_again(g, huge);
+	tracker_close(&t);
+}
+
 static void test_close(struct pt_guest *g)
 {
 	struct tracker t;
-	uint64_t huge;
+	uint64_t huge = init(g, &t);
 
-	if (!init(g, &t))
+	if (!huge)
 		return;
 
-	huge = pt_stat(g, "pages_2m");
-	track(g, &t, TRACKER_NOTIFY);
+	track(g, &t, 1, TRACKER_NOTIFY, huge);
+	tracker_close(&t);
+	assert_huge_again(g, huge);
+}
+
+/* Mapped, but not written since: there is nothing in pieces. */
+static void test_close_unused(struct pt_guest *g)
+{
+	struct tracker t;
+	uint64_t huge = init(g, &t);
+
+	if (!huge)
+		return;
+
+	tracker_add(&t, GPA + TRACKED, PAGE_SIZE, TRACKER_NOTIFY);
 	tracker_close(&t);
 	assert_huge_again(g, huge);
 }
@@ -106,32 +119,51 @@ static void test_close(struct pt_guest *g)
 static void test_once(struct pt_guest *g)
 {
 	struct tracker t;
-	uint64_t huge;
+	uint64_t huge = init(g, &t);
+	int i;
 
-	if (!init(g, &t))
+	if (!huge)
 		return;
 
-	huge = pt_stat(g, "pages_2m");
-	track(g, &t, TRACKER_ONCE);
-	touch(g, TRACKED);
+	track(g, &t, NR_TRACKED, TRACKER_ONCE, huge);
+	for (i = 0; i < NR_TRACKED; i++) {
+		touch(g, BESIDE);
+		PT_ASSERT_STAT(g, "pages_2m", huge - 1);
+		touch(g, TRACKED + i * PAGE_SIZE);
+	}
 	assert_huge_again(g, huge);
 	tracker_close(&t);
+}
+
+static void test_once_closed(struct pt_guest *g)
+{
+	struct tracker t;
+	uint64_t huge = init(g, &t);
+	int i;
+
+	if (!huge)
+		return;
+
+	track(g, &t, NR_TRACKED, TRACKER_ONCE, huge);
+	for (i = 1; i < NR_TRACKED; i++)
+		touch(g, TRACKED + i * PAGE_SIZE);
+	PT_ASSERT_STAT(g, "pages_2m", huge - 1);
+	tracker_close(&t);
+	assert_huge_again(g, huge);
 }
 
 /* Whoever is the last of two trackers brings the huge page back. */
 static void test_two(struct pt_guest *g)
 {
 	struct tracker t, other;
-	uint64_t huge;
+	uint64_t huge = init(g, &t);
 
-	if (!init(g, &t))
+	if (!huge)
 		return;
 
-	huge = pt_stat(g, "pages_2m");
 	tracker_create(g->vm, &other, 1024, 0, 0);
-	tracker_add(&other, GPA + TRACKED, PAGE_SIZE, TRACKER_NOTIFY);
-	PT_ASSERT_STAT(g, "pages_2m", huge - 1);
-	tracker_add(&t, GPA + TRACKED, PAGE_SIZE, TRACKER_NOTIFY);
+	track(g, &other, 1, TRACKER_NOTIFY, huge);
+	track(g, &t, 1, TRACKER_NOTIFY, huge);
 	tracker_remove(&other, GPA + TRACKED, PAGE_SIZE);
 	touch(g, TRACKED);
 	touch(g, BESIDE);
@@ -141,13 +173,75 @@ static void test_two(struct pt_guest *g)
 	tracker_close(&other);
 }
 
+static void test_once_and_another(struct pt_guest *g)
+{
+	struct tracker t, other;
+	uint64_t huge = init(g, &t);
+
+	if (!huge)
+		return;
+
+	tracker_create(g->vm, &other, 1024, 0, 0);
+	track(g, &other, 1, TRACKER_NOTIFY, huge);
+	track(g, &t, 1, TRACKER_ONCE, huge);
+	touch(g, TRACKED);
+	touch(g, BESIDE);
+	PT_ASSERT_STAT(g, "pages_2m", huge - 1);
+	tracker_close(&other);
+	assert_huge_again(g, huge);
+	tracker_close(&t);
+}
+
+static void move(struct pt_guest *g, uint64_t gpa)
+{
+	int i;
+
+	vm_mem_region_move(g->vm, SLOT, gpa);
+	for (i = 0; i < NR_HUGE; i++)
+		pt_map_huge(g, VA + i * PT_HUGE_SIZE, gpa + i * PT_HUGE_SIZE);
+	pt_flush(g);
+	touch(g, BESIDE);
+	touch(g, PT_HUGE_SIZE + BESIDE);
+}
+
+/* A slot that is moved away from what is tracked is huge, one moved there is not. */
+static void test_move(struct pt_guest *g)
+{
+	struct tracker t;
+	uint64_t huge = init(g, &t);
+
+	if (!huge)
+		return;
+
+	/* What else is huge is what the guest needs to get here. */
+	move(g, ELSEWHERE);
+	huge = pt_stat(g, "pages_2m");
+	TEST_ASSERT(huge >= NR_HUGE, "Huge after a move: %lu", huge);
+
+	tracker_add(&t, GPA + TRACKED, PAGE_SIZE, TRACKER_NOTIFY);
+	move(g, GPA);
+	PT_ASSERT_STAT(g, "pages_2m", huge - 1);
+	move(g, ELSEWHERE);
+	PT_ASSERT_STAT(g, "pages_2m", huge);
+	move(g, GPA);
+	PT_ASSERT_STAT(g, "pages_2m", huge - 1);
+	tracker_remove(&t, GPA + TRACKED, PAGE_SIZE);
+	assert_huge_again(g, huge);
+	tracker_close(&t);
+}
+
 int main(void)
 {
 	static const struct pt_case cases[] = {
-		{ "removed", test_remove, PT_4LEVEL_BIT, true },
-		{ "closed", test_close, PT_4LEVEL_BIT, true },
-		{ "once", test_once, PT_4LEVEL_BIT, true },
-		{ "two trackers", test_two, PT_4LEVEL_BIT, true },
+		{ "6: removed", test_remove, PT_4LEVEL_BIT, true },
+		{ "6: removed in parts", test_remove_in_parts, PT_4LEVEL_BIT, true },
+		{ "6: closed", test_close, PT_4LEVEL_BIT, true },
+		{ "6: closed, unused", test_close_unused, PT_4LEVEL_BIT, true },
+		{ "6: once, all", test_once, PT_4LEVEL_BIT, true },
+		{ "6: once, the last closed", test_once_closed, PT_4LEVEL_BIT, true },
+		{ "6: two trackers", test_two, PT_4LEVEL_BIT, true },
+		{ "6: once and another", test_once_and_another, PT_4LEVEL_BIT, true },
+		{ "6: slot moved", test_move, PT_4LEVEL_BIT, true },
 	};
 
 	tracker_require();

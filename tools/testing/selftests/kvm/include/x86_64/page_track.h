@@ -135,6 +135,18 @@ uint64_t pt_make_entry(const struct pt_guest *g, int level, uint64_t gpa);
 uint64_t pt_entry_gpa(const struct pt_guest *g, uint64_t va, int level);
 /* Map a 4K page, with new tables where there are none. */
 void pt_map(struct pt_guest *g, uint64_t va, uint64_t gpa);
+
+#define PT_HUGE_SIZE	0x200000ul
+
+/* Map 2M with one entry of level 2, in 64-bit mode. */
+void pt_map_huge(struct pt_guest *g, uint64_t va, uint64_t gpa);
+/*
+ * Add a slot at @gpa of @nr huge pages of the host, mapped as such at @va, and have the
+ * guest use each.  Returns how many huge pages KVM has mapped now, or 0, with g->skip
+ * set, if there is one too few.
+ */
+uint64_t pt_add_huge(struct pt_guest *g, uint64_t va, uint64_t gpa, uint32_t slot, int nr);
+
 /* The entry for a table of @level, through new tables, that leads @va to @gpa. */
 uint64_t pt_new_path(struct pt_guest *g, uint64_t va, int level, uint64_t gpa);
 /* How many upper-level tables of the arena, with the root, can the guest reach? */

@@ -110,6 +110,41 @@ void pt_map(struct pt_guest *g, uint64_t va, uint64_t gpa)
 	pt_write_entry(g, pt_entry_gpa(g, va, 1), pt_make_entry(g, 1, gpa));
 }
 
+void pt_map_huge(struct pt_guest *g, uint64_t va, uint64_t gpa)
+{
+	uint64_t pos;
+	int level;
+
+	for (level = pt_levels(g); level > 2; level--) {
+		pos = pt_entry_gpa(g, va, level);
+		if (!(pt_read_entry(g, pos) & 1))
+			pt_write_entry(g, pos, pt_make_entry(g, level, pt_alloc(g)));
+	}
+
+	pt_write_entry(g, pt_entry_gpa(g, va, 2), pt_make_entry(g, 2, gpa) | PT_PS);
+}
+
+uint64_t pt_add_huge(struct pt_guest *g, uint64_t va, uint64_t gpa, uint32_t slot, int nr)
+{
+	uint64_t huge;
+	int i;
+
+	vm_userspace_mem_region_add(g->vm, VM_MEM_SRC_ANONYMOUS_THP, gpa, slot,
+				    nr * PT_HUGE_SIZE / PAGE_SIZE, 0);
+	for (i = 0; i < nr; i++) {
+		pt_map_huge(g, va + i * PT_HUGE_SIZE, gpa + i * PT_HUGE_SIZE);
+		pt_store(g, va + i * PT_HUGE_SIZE, 0x77, 4);
+	}
+
+	/* The tiny guest's own slots may have some, too. */
+	huge = pt_stat(g, "pages_2m");
+	if (huge >= nr)
+		return huge;
+
+	g->skip = "the host has no huge pages";
+	return 0;
+}
+
 uint64_t pt_new_path(struct pt_guest *g, uint64_t va, int level, uint64_t gpa)
 {
 	uint64_t table;

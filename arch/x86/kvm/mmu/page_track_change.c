@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page tracking, layer 2: adding and removing ranges.
+ *
+ * A call for many gfns does so in chunks, and lets others take the locks between two
+ * of them: set and counters agree whenever slots_arch_lock is free.  The tracker's
+ * range_lock keeps its calls apart, so that one which fails can be undone.  A page
+ * that an access drops does not wait for it.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kvm_host.h>
+#include <linux/maple_tree.h>
+#include <linux/sched/signal.h>
+
+#include "page_track.h"
+#include "page_track_change.h"
+#include "page_track_dropped.h"
+
+/* How many gfns of slots, per address space, one chunk has at most: 128 MiB. */
+#define CHUNK_GFNS	((gfn_t)16 * KVM_PAGE_TRACK_BLOCK_GFNS)
+
+/* Where a chunk from @gfn on ends. */
+static gfn_t chunk_end(struct kvm *kvm, gfn_t gfn, gfn_t end)
+{
+	struct kvm_memslot_iter iter;
+	int i;
+
+	if (end - gfn <= CHUNK_GFNS)
+		return end;
+
+	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
+		kvm_memslot_iter_start(&iter, __kvm_memslots(kvm, i), gfn);
+		if (kvm_memslot_iter_is_valid(&iter, end))
+			end = min(end, max(gfn, iter.slot->base_gfn) + CHUNK_GFNS);
+	}
+
+	return end;
+}
+
+/* Let [@first, @last] be one range with its neighbours that have @entry. */
+static void include_neighbours(struct maple_tree *ranges, void *entry,
+			       unsigned long *first, unsigned long *last)
+{
+	MA_STATE(mas, ranges, *last + 1, *last + 1);
+
+	if (mas_walk(&mas) == entry)
+		*last = mas.last;
+
+	if (!*first)
+		return;
+
+	mas_set(&mas, *first - 1);
+	if (mas_walk(&mas) == entry)
+		*first = mas.index;
+}
+
+static int save_parts(struct page_track_change *c, gfn_t gfn, gfn_t end)
+{
+	struct page_track_part part = { .end = gfn };
+	int r = 0;
+
+	while (!r && c->saved && page_track_next_part(c->n, c->walk.mode, end, &part))
+		r = page_track_saved_push(c->saved, &part);
+
+	return r;
+}
+
+static int add_chunk(struct page_track_change *c)
+{
+	MA_STATE(mas, page_track_change_tree(c), 0, 0);
+	gfn_t gfn = c->gfn, end = chunk_end(c->walk.kvm, gfn, c->end);
+	unsigned long first = gfn, last = end - 1;
+	int r;
+
+	/* Whatever can fail comes first. */
+	r = kvm_page_track_enable(c->walk.kvm, c->walk.mode);
+	if (r)
+		return r;
+
+	r = page_track_call_slots(c, gfn, end, page_track_prepare);
+	if (r)
+		return r;
+
+	r = save_parts(c, gfn, end);
+	if (r)
+		return r;
+
+	include_neighbours(page_track_change_tree(c), c->entry, &first, &last);
+	mas_set_range(&mas, first, last);
+	r = mas_preallocate(&mas, c->entry, c->gfp);
+	if (r)
+		return r;
+
+	r = page_track_count_slots(c, gfn, end, page_track_count_gaps_up);
+	mas_store_prealloc(&mas, c->entry);
+	page_track_dropped_remove(page_track_change_dropped(c), gfn, end);
+	c->gfn = end;
+	return r;
+}
+
+static int remove_chunk(struct page_track_change *c)
+{
+	MA_STATE(mas, page_track_change_tree(c), 0, 0);
+	struct page_track_part part = { .end = c->gfn };
+	gfn_t end;
+	int r;
+
+	if (!page_track_next_part(c->n, c->walk.mode, c->end, &part)) {
+		c->gfn = c->end;
+		return 0;
+	}
+
+	end = chunk_end(c->walk.kvm, part.gfn, c->end);
+	mas_set_range(&mas, part.gfn, end - 1);
+	r = mas_preallocate(&mas, NULL, c->gfp);
+	if (r)
+		return r;
+
+	r = page_track_count_slots(c, part.gfn, end, page_track_count_parts_down);
+	mas_store_prealloc(&mas, NULL);
+	page_track_dropped_remove(page_track_change_dropped(c), part.gfn, end);
+	c->gfn = end;
+	c->any = true;
+	return r;
+}
+
+/* Have a part that was saved lead to its old entry again, less what is dropped. */
+static int restore_chunk(struct page_track_change *c)
+{
+	MA_STATE(mas, page_track_change_tree(c), c->gfn, c->end - 1);
+	int r = mas_store_gfp(&mas, c->entry, c->gfp);
+
+	c->gfn = c->end;
+	return r;
+}
+
+static int do_chunk(struct page_track_change *c, int (*fn)(struct page_track_change *c))
+{
+	struct kvm *kvm = c->walk.kvm;
+	int idx, r;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	mutex_lock(&kvm->slots_arch_lock);
+	r = page_track_is_registered(kvm, c->n) ? fn(c) : -ESRCH;
+	kvm_page_track_changed(kvm);
+	mutex_unlock(&kvm->slots_arch_lock);
+	srcu_read_unlock(&kvm->srcu, idx);
+
+	return r;
+}
+
+/* Call @fn until all is done. */
+static int do_chunks(struct page_track_change *c, int (*fn)(struct page_track_change *c))
+{
+	int r;
+
+	for (;;) {
+		r = do_chunk(c, fn);
+		if (r || c->gfn == c->end)
+			return r;
+
+		if (!c->finish && fatal_signal_pending(current))
+			return -EINTR;
+
+		cond_resched();
+	}
+}
+
+/* Have [@gfn, @end) be as it was, without a look at the caller's signals or memory. */
+static void undo_part(struct page_track_change *c, gfn_t gfn, gfn_t end, void *entry)
+{
+	PAGE_TRACK_CHANGE(undo, c->walk.kvm, c->n, gfn, end, c->walk.mode);
+
+	undo.gfp |= __GFP_NOFAIL;
+	undo.finish = true;
+	undo.entry = entry;
+
+	if (gfn < end)
+		do_chunks(&undo, entry ? restore_chunk : remove_chunk);
+}
+
+/* Undo what @c has added from @first on. */
+static void undo_add(struct page_track_change *c, gfn_t first)
+{
+	gfn_t done = c->gfn;
+	struct page_track_part part;
+
+	while (page_track_saved_pop(c->saved, &part)) {
+		/* Of the chunk that failed? */
+		if (part.gfn >= done)
+			continue;
+
+		undo_part(c, part.end, done, NULL);
+		undo_part(c, part.gfn, part.end, part.entry);
+		done = part.gfn;
+	}
+
+	undo_part(c, first, done, NULL);
+}
+
+static int add_gfns(struct page_track_change *c)
+{
+	struct page_track_saved saved = {};
+	gfn_t first = c->gfn;
+	int r;
+
+	/* One chunk is done at once, or not at all. */
+	if (c->end - first > CHUNK_GFNS)
+		c->saved = &saved;
+
+	r = do_chunks(c, add_chunk);
+	if (r && c->saved)
+		undo_add(c, first);
+
+	page_track_saved_destroy(&saved);
+	return r;
+}
+
+static int remove_gfns(struct page_track_change *c)
+{
+	int r = do_chunks(c, remove_chunk);
+
+	return r ?: c->any ? 0 : -ENOENT;
+}
+
+void kvm_page_track_remove_most_ranges(struct kvm *kvm,
+				       struct kvm_page_track_notifier_node *n)
+{
+	enum kvm_page_track_mode mode;
+
+	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
+		PAGE_TRACK_CHANGE(c, kvm, n, 0, ULONG_MAX, mode);
+
+		c.finish = true;
+		do_chunks(&c, remove_chunk);
+	}
+}
+
+void kvm_page_track_remove_all_ranges(struct kvm *kvm,
+				      struct kvm_page_track_notifier_node *n)
+{
+	enum kvm_page_track_mode mode;
+
+	lockdep_assert_held(&kvm->slots_arch_lock);
+
+	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
+		PAGE_TRACK_CHANGE(c, kvm, n, 0, ULONG_MAX, mode);
+
+		if (!mtree_empty(page_track_change_tree(&c)))
+			page_track_count_slots(&c, c.gfn, c.end, page_track_count_parts_down);
+		__mt_destroy(page_track_change_tree(&c));
+	}
+
+	kvm_page_track_changed(kvm);
+}
+
+/* Do @fn for a range, one of a tracker's at a time. */
+static int change_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode,
+			void *entry, int (*fn)(struct page_track_change *c))
+{
+	PAGE_TRACK_CHANGE(c, kvm, n, gfn, gfn + nr_pages, mode);
+	int r;
+
+	if (!page_track_is_valid_range(gfn, nr_pages, mode))
+		return -EINVAL;
+
+	/* Was it ever?  If so, there is a lock; whether it still is shows under that. */
+	if (hlist_unhashed_lockless(&n->node))
+		return -ESRCH;
+
+	r = mutex_lock_killable(&n->range_lock);
+	if (r)
+		return r;
+
+	c.entry = entry;
+	r = fn(&c);
+	mutex_unlock(&n->range_lock);
+	return r;
+}
+
+int kvm_page_track_add_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			     gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode,
+			     u8 action)
+{
+	return change_range(kvm, n, gfn, nr_pages, mode, xa_mk_value(action), add_gfns);
+}
+EXPORT_SYMBOL_GPL(kvm_page_track_add_range);
+
+int kvm_page_track_remove_range(struct kvm *kvm,
+				struct kvm_page_track_notifier_node *n, gfn_t gfn,
+				gfn_t nr_pages, enum kvm_page_track_mode mode)
+{
+	return change_range(kvm, n, gfn, nr_pages, mode, NULL, remove_gfns);
+}
+EXPORT_SYMBOL_GPL(kvm_page_track_remove_range);

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Page tracking, layer 2: what page_track_range.c and page_track_change.c share.
+ *
+ * Whatever has no other context needs kvm->slots_arch_lock, and kvm->srcu or
+ * slots_lock.
+ */
+#ifndef __KVM_X86_PAGE_TRACK_CHANGE_H
+#define __KVM_X86_PAGE_TRACK_CHANGE_H
+
+#include <linux/kvm_host.h>
+
+#include "page_track.h"
+#include "page_track_saved.h"
+
+/* A change of what a tracker tracks of [@gfn, @end), which shrinks as it is done. */
+struct page_track_change {
+	struct kvm_page_track_walk walk;
+	struct kvm_page_track_notifier_node *n;
+	gfn_t gfn, end;
+	void *entry;			/* to be stored, or NULL */
+	struct page_track_saved *saved;	/* if not NULL, for what was there */
+	gfp_t gfp;
+	bool any;			/* has it found something to remove? */
+	bool finish;			/* even if the caller is killed */
+};
+
+#define PAGE_TRACK_CHANGE(_name, _kvm, _n, _gfn, _end, _mode)		\
+	struct page_track_change _name = {				\
+		.walk = { .kvm = (_kvm), .mode = (_mode) },		\
+		.n = (_n),						\
+		.gfn = (_gfn),						\
+		.end = (_end),						\
+		.gfp = GFP_KERNEL_ACCOUNT,				\
+	}
+
+static inline struct maple_tree *page_track_change_tree(struct page_track_change *c)
+{
+	return &c->n->ranges[c->walk.mode];
+}
+
+static inline struct xarray *page_track_change_dropped(struct page_track_change *c)
+{
+	return &c->n->dropped[c->walk.mode];
+}
+
+/* A callback may run when its tracker is unregistered already. */
+static inline bool page_track_is_registered(struct kvm *kvm,
+					    struct kvm_page_track_notifier_node *n)
+{
+	lockdep_assert_held(&kvm->slots_arch_lock);
+
+	return !hlist_unhashed(&n->node);
+}
+
+/* Context: any. */
+bool page_track_is_valid_range(gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode);
+
+/* Go on to the next part, or piece of one, of [@part->end, @end). */
+bool page_track_next_part(struct kvm_page_track_notifier_node *n,
+			  enum kvm_page_track_mode mode, gfn_t end,
+			  struct page_track_part *part);
+
+typedef int (*page_track_slot_fn)(struct page_track_change *c,
+				  struct kvm_memory_slot *slot, gfn_t gfn, gfn_t end);
+
+/*
+ * Call @fn for what the guest's slots of all address spaces have of [@gfn, @end); in
+ * a walk, to count.  Returns 0 or its first error.
+ */
+int page_track_call_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,
+			  page_track_slot_fn fn);
+int page_track_count_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,
+			   page_track_slot_fn fn);
+
+/* Such functions: allocate; count what the tracker does not track, or what it does. */
+int page_track_prepare(struct page_track_change *c, struct kvm_memory_slot *slot,
+		       gfn_t gfn, gfn_t end);
+int page_track_count_gaps_up(struct page_track_change *c, struct kvm_memory_slot *slot,
+			     gfn_t gfn, gfn_t end);
+int page_track_count_parts_down(struct page_track_change *c,
+				struct kvm_memory_slot *slot, gfn_t gfn, gfn_t end);
+
+#endif /* __KVM_X86_PAGE_TRACK_CHANGE_H */
