@@ -328,14 +328,15 @@ static void call_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const 
  */
 static bool was_decided(struct kvm_page_track_insn *insn, gfn_t gfn, u32 *taken_back)
 {
-	u32 state = READ_ONCE(insn->state);
+	u32 next, state = READ_ONCE(insn->state);
 
 	if ((state & STAGE) != DECIDED || insn->gfn != gfn)
 		return false;
 
 	/* Nobody is taken back after the write.  Pairs with the one in take_back(). */
-	while (!try_cmpxchg(&insn->state, &state, state - DECIDED + WRITTEN))
-		;
+	do {
+		next = state - DECIDED + WRITTEN;
+	} while (!try_cmpxchg(&insn->state, &state, next));
 
 	*taken_back = state;
 	return true;
