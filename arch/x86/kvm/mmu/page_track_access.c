@@ -96,22 +96,34 @@ static unsigned int get_generation(struct kvm *kvm)
 static void look_up(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
 	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
-	struct kvm_page_track_notifier_node *n = NULL;
+	struct kvm_page_track_notifier_node *n;
+	struct kvm *kvm = vcpu->kvm;
+	unsigned int nr = 0;
 	int action;
 
 	insn->gfn = gfn;
-	insn->generation = get_generation(vcpu->kvm);
-	insn->nr_found = 0;
+	insn->generation = get_generation(kvm);
 	insn->more = false;
 
-	while ((n = find_next(vcpu->kvm, n, gfn, &action))) {
-		insn->more = insn->nr_found == ARRAY_SIZE(insn->found);
-		if (insn->more)
-			return;
+	/* Not by find_next(): most writes are to a page with one tracker. */
+	hlist_for_each_entry_srcu(n, &kvm->arch.track_notifier_head.track_notifier_list,
+				  node, srcu_read_lock_held(&kvm->srcu)) {
+		if (n == &kvm->arch.mmu_sp_tracker)
+			continue;
 
-		insn->found[insn->nr_found].node = n;
-		insn->found[insn->nr_found++].action = action;
+		action = kvm_page_track_get_action(n, gfn, KVM_PAGE_TRACK_WRITE);
+		if (action < 0)
+			continue;
+
+		insn->more = nr == ARRAY_SIZE(insn->found);
+		if (insn->more)
+			break;
+
+		insn->found[nr].node = n;
+		insn->found[nr++].action = action;
 	}
+
+	insn->nr_found = nr;
 }
 
 /* Unless it is known from the same fault or instruction, and has not changed. */
@@ -123,27 +135,23 @@ static void look_up_anew(struct kvm_vcpu *vcpu, gfn_t gfn)
 		look_up(vcpu, gfn);
 }
 
-/* Go through the trackers that were found.  Start with @i of 0. */
-static bool next_found(struct kvm_vcpu *vcpu, unsigned int *i,
-		       struct kvm_page_track_found *found)
-{
-	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
-	int action;
-
-	if (*i < insn->nr_found) {
-		*found = insn->found[(*i)++];
-		return true;
-	}
-
-	if (!insn->more)
-		return false;
-
-	found->node = find_next(vcpu->kvm, found->node, insn->gfn, &action);
-	found->action = action;
-	return found->node;
-}
-
 /* Before an access */
+
+static int call_one_track_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access,
+				 const struct kvm_page_track_found *found)
+{
+	int r;
+
+	if (!found->node->track_access)
+		return -ENOENT;
+
+	r = found->node->track_access(vcpu, access, found->action, found->node);
+	trace_kvm_page_track_access(vcpu->vcpu_id, access->gpa, access->bytes,
+				    access->unemulated, r);
+
+	/* Of a tracker, that is an error like any other. */
+	return r == -ENOENT ? -EIO : r;
+}
 
 /*
  * Returns the first error, the last enum kvm_page_track_verdict that a tracker
@@ -151,18 +159,26 @@ static bool next_found(struct kvm_vcpu *vcpu, unsigned int *i,
  */
 static int call_track_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access)
 {
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
 	struct kvm_page_track_found found;
-	int r, result = -ENOENT;
-	unsigned int i = 0;
+	int r, action, result = -ENOENT;
+	unsigned int i;
 
-	while (next_found(vcpu, &i, &found)) {
-		if (!found.node->track_access)
-			continue;
+	for (i = 0; i < insn->nr_found; i++) {
+		r = call_one_track_access(vcpu, access, &insn->found[i]);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		result = max(result, r);
+	}
 
-		r = found.node->track_access(vcpu, access, found.action, found.node);
-		trace_kvm_page_track_access(vcpu->vcpu_id, access->gpa, access->bytes,
-					    access->unemulated, r);
-		if (r < 0)
+	if (likely(!insn->more))
+		return result;
+
+	found = insn->found[i - 1];
+	while ((found.node = find_next(vcpu->kvm, found.node, insn->gfn, &action))) {
+		found.action = action;
+		r = call_one_track_access(vcpu, access, &found);
+		if (r < 0 && r != -ENOENT)
 			return r;
 		result = max(result, r);
 	}
@@ -314,14 +330,15 @@ static void call_track_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const 
  */
 static bool was_decided(struct kvm_page_track_insn *insn, gfn_t gfn, u32 *taken_back)
 {
-	u32 state = READ_ONCE(insn->state);
+	u32 next, state = READ_ONCE(insn->state);
 
 	if ((state & STAGE) != DECIDED || insn->gfn != gfn)
 		return false;
 
 	/* Nobody is taken back after the write.  Pairs with the one in take_back(). */
-	while (!try_cmpxchg(&insn->state, &state, state - DECIDED + WRITTEN))
-		;
+	do {
+		next = state - DECIDED + WRITTEN;
+	} while (!try_cmpxchg(&insn->state, &state, next));
 
 	*taken_back = state;
 	return true;
