@@ -83,7 +83,7 @@ struct freed_later {
 };
 
 static void wait_in_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
-			  int bytes, struct kvm_page_track_notifier_node *node)
+			  int bytes, u8 action, struct kvm_page_track_notifier_node *node)
 {
 	struct freed_later *f = container_of(node, struct freed_later, node);
 
@@ -115,7 +115,7 @@ void async_unregister_does_not_wait(struct kunit *test)
 	INIT_WORK(&f->work, tell_waiting_write);
 	ptk_create_slot(test);
 	KUNIT_ASSERT_EQ(test, kvm_page_track_register_notifier(ptk_kvm(test), &f->node), 0);
-	KUNIT_EXPECT_EQ(test, ptk_add_range(test, &f->node, PTK_BASE + 1, 1), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, &f->node, PTK_BASE, 1), 0);
 
 	queue_work(system_unbound_wq, &f->work);
 	wait_for_completion(&f->entered);
