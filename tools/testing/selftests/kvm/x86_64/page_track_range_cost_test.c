@@ -108,7 +108,7 @@ static void test_add_again(struct pt_guest *g)
 /* A tracker of the first and the last of many huge pages. */
 static void test_close(struct pt_guest *g)
 {
-	uint64_t huge = pt_add_huge(g, VA, HUGE_GPA, SLOT, NR_HUGE), flushes;
+	uint64_t huge = pt_add_huge(g, VA, HUGE_GPA, SLOT, NR_HUGE), before, flushes;
 	uint64_t last = (NR_HUGE * PT_HUGE_SIZE) - PAGE_SIZE;
 	struct tracker t;
 
@@ -122,10 +122,13 @@ static void test_close(struct pt_guest *g)
 	pt_store(g, VA + last - PAGE_SIZE, 1, 4);
 	PT_ASSERT_STAT(g, "pages_2m", huge - 2);
 
-	flushes = pt_stat(g, "remote_tlb_flush_requests");
+	before = pt_stat(g, "remote_tlb_flush_requests");
 	tracker_close(&t);
 	PT_ASSERT_STAT(g, "pages_2m", huge - 2);
-	TEST_ASSERT_EQ(pt_stat(g, "remote_tlb_flush_requests"), flushes + 1);
+
+	/* One for both pages, or for each if the lock was wanted in between. */
+	flushes = pt_stat(g, "remote_tlb_flush_requests") - before;
+	TEST_ASSERT(flushes == 1 || flushes == 2, "7: close: %lu flushes", flushes);
 
 	pt_store(g, VA + 2 * PAGE_SIZE, 1, 4);
 	pt_store(g, VA + last - 2 * PAGE_SIZE, 1, 4);
