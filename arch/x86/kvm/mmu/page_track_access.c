@@ -96,34 +96,22 @@ static unsigned int get_generation(struct kvm *kvm)
 static void look_up(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
 	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
-	struct kvm_page_track_notifier_node *n;
-	struct kvm *kvm = vcpu->kvm;
-	unsigned int nr = 0;
+	struct kvm_page_track_notifier_node *n = NULL;
 	int action;
 
 	insn->gfn = gfn;
-	insn->generation = get_generation(kvm);
+	insn->generation = get_generation(vcpu->kvm);
+	insn->nr_found = 0;
 	insn->more = false;
 
-	/* Not by find_next(): most writes are to a page with one tracker. */
-	hlist_for_each_entry_srcu(n, &kvm->arch.track_notifier_head.track_notifier_list,
-				  node, srcu_read_lock_held(&kvm->srcu)) {
-		if (n == &kvm->arch.mmu_sp_tracker)
-			continue;
-
-		action = kvm_page_track_get_action(n, gfn, KVM_PAGE_TRACK_WRITE);
-		if (action < 0)
-			continue;
-
-		insn->more = nr == ARRAY_SIZE(insn->found);
+	while ((n = find_next(vcpu->kvm, n, gfn, &action))) {
+		insn->more = insn->nr_found == ARRAY_SIZE(insn->found);
 		if (insn->more)
-			break;
+			return;
 
-		insn->found[nr].node = n;
-		insn->found[nr++].action = action;
+		insn->found[insn->nr_found].node = n;
+		insn->found[insn->nr_found++].action = action;
 	}
-
-	insn->nr_found = nr;
 }
 
 /* Unless it is known from the same fault or instruction, and has not changed. */
@@ -135,23 +123,27 @@ static void look_up_anew(struct kvm_vcpu *vcpu, gfn_t gfn)
 		look_up(vcpu, gfn);
 }
 
-/* Before an access */
-
-static int call_one_track_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access,
-				 const struct kvm_page_track_found *found)
+/* Go through the trackers that were found.  Start with @i of 0. */
+static bool next_found(struct kvm_vcpu *vcpu, unsigned int *i,
+		       struct kvm_page_track_found *found)
 {
-	int r;
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+	int action;
 
-	if (!found->node->track_access)
-		return -ENOENT;
+	if (*i < insn->nr_found) {
+		*found = insn->found[(*i)++];
+		return true;
+	}
 
-	r = found->node->track_access(vcpu, access, found->action, found->node);
-	trace_kvm_page_track_access(vcpu->vcpu_id, access->gpa, access->bytes,
-				    access->unemulated, r);
+	if (!insn->more)
+		return false;
 
-	/* Of a tracker, that is an error like any other. */
-	return r == -ENOENT ? -EIO : r;
+	found->node = find_next(vcpu->kvm, found->node, insn->gfn, &action);
+	found->action = action;
+	return found->node;
 }
+
+/* Before an access */
 
 /*
  * Returns the first error, the last enum kvm_page_track_verdict that a tracker
@@ -159,26 +151,18 @@ static int call_one_track_access(struct kvm_vcpu *vcpu, struct kvm_page_track_ac
  */
 static int call_track_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access)
 {
-	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
 	struct kvm_page_track_found found;
-	int r, action, result = -ENOENT;
-	unsigned int i;
+	int r, result = -ENOENT;
+	unsigned int i = 0;
 
-	for (i = 0; i < insn->nr_found; i++) {
-		r = call_one_track_access(vcpu, access, &insn->found[i]);
-		if (r < 0 && r != -ENOENT)
-			return r;
-		result = max(result, r);
-	}
+	while (next_found(vcpu, &i, &found)) {
+		if (!found.node->track_access)
+			continue;
 
-	if (likely(!insn->more))
-		return result;
-
-	found = insn->found[i - 1];
-	while ((found.node = find_next(vcpu->kvm, found.node, insn->gfn, &action))) {
-		found.action = action;
-		r = call_one_track_access(vcpu, access, &found);
-		if (r < 0 && r != -ENOENT)
+		r = found.node->track_access(vcpu, access, found.action, found.node);
+		trace_kvm_page_track_access(vcpu->vcpu_id, access->gpa, access->bytes,
+					    access->unemulated, r);
+		if (r < 0)
 			return r;
 		result = max(result, r);
 	}
