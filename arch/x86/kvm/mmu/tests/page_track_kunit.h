@@ -113,6 +113,7 @@ struct kvm_vcpu *ptk_create_vcpu(struct kunit *test);
 
 /* What KVM does before it emulates a write of @vcpu, and after. */
 int ptk_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void **val, int bytes);
+void ptk_decide_write(struct kvm_vcpu *vcpu, gpa_t gpa);
 void ptk_after_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int bytes);
 
 /* Tell trackers of a write as KVM does after it has emulated one. */

@@ -356,6 +356,15 @@ int ptk_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, const void **val, int byt
 	return r;
 }
 
+void ptk_decide_write(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	int idx;
+
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	kvm_page_track_decide_write(vcpu, gpa);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+}
+
 void ptk_after_write(struct kvm_vcpu *vcpu, gpa_t gpa, const u8 *new, int bytes)
 {
 	int idx;

@@ -252,53 +252,6 @@ static void shadow_mmu_is_told_first(struct kunit *test)
 	unregister_tracker(test, t);
 }
 
-/* Whom to tell of a write is decided before it */
-
-static struct kvm_vcpu *begin_write(struct kunit *test)
-{
-	const void *val = written;
-	struct kvm_vcpu *vcpu = ptk_create_vcpu(test);
-
-	kvm_page_track_begin_insn(vcpu, false, true);
-	KUNIT_EXPECT_EQ(test, ptk_before_write(vcpu, gfn_to_gpa(PTK_BASE), &val,
-					       sizeof(written)), 0);
-	return vcpu;
-}
-
-static void end_write(struct kvm_vcpu *vcpu)
-{
-	ptk_after_write(vcpu, gfn_to_gpa(PTK_BASE), written, sizeof(written));
-	kvm_page_track_end_insn(vcpu);
-}
-
-static void removed_range_is_told_of_the_write_before(struct kunit *test)
-{
-	struct tracker *t = create_told_tracker(test);
-	struct kvm_vcpu *vcpu = begin_write(test);
-
-	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, &t->node, PTK_BASE, 1), 0);
-	end_write(vcpu);
-	KUNIT_EXPECT_EQ(test, t->writes, 1);
-
-	vcpu = begin_write(test);
-	end_write(vcpu);
-	KUNIT_EXPECT_EQ(test, t->writes, 1);
-	unregister_tracker(test, t);
-}
-
-static void added_range_is_told_of_the_write_after(struct kunit *test)
-{
-	struct tracker *old = create_told_tracker(test), *new = create_registered_tracker(test);
-	struct kvm_vcpu *vcpu = begin_write(test);
-
-	KUNIT_EXPECT_EQ(test, ptk_add_range(test, &new->node, PTK_BASE, 1), 0);
-	end_write(vcpu);
-	KUNIT_EXPECT_EQ(test, old->writes, 1);
-	KUNIT_EXPECT_EQ(test, new->writes, 1);
-	unregister_tracker(test, old);
-	unregister_tracker(test, new);
-}
-
 static void unregistered_tracker_is_not_told(struct kunit *test)
 {
 	struct tracker *t[3];
@@ -486,8 +439,6 @@ static struct kunit_case notifier_cases[] = {
 	KUNIT_CASE(write_is_told_to_those_who_track_it),
 	KUNIT_CASE(trackers_are_told_in_order),
 	KUNIT_CASE(shadow_mmu_is_told_first),
-	KUNIT_CASE(removed_range_is_told_of_the_write_before),
-	KUNIT_CASE(added_range_is_told_of_the_write_after),
 	KUNIT_CASE(unregistered_tracker_is_not_told),
 	KUNIT_CASE(tracker_can_be_registered_again),
 	KUNIT_CASE(missing_callbacks_are_passed_over),

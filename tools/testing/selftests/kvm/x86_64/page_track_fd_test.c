@@ -159,43 +159,6 @@ static void test_ranges(struct pt_guest *g)
 	tracker_close(&t);
 }
 
-static void send_fd(int sock, int fd)
-{
-	char control[CMSG_SPACE(sizeof(fd))] = {}, byte = 0;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	TEST_ASSERT(sendmsg(sock, &msg, 0) == 1, "sendmsg() failed, errno %d", errno);
-}
-
-static int receive_fd(int sock)
-{
-	char control[CMSG_SPACE(sizeof(int))], byte;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	int fd;
-
-	if (recvmsg(sock, &msg, 0) != 1 || !CMSG_FIRSTHDR(&msg))
-		return -1;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
-	return fd;
-}
-
 /* Another process: adds a range itself, waits for an event of it, and dies. */
 static void consume(int sock)
 {
@@ -203,7 +166,7 @@ static void consume(int sock)
 	struct kvm_page_track_event event;
 	struct tracker t;
 
-	pfd.fd = receive_fd(sock);
+	pfd.fd = tracker_receive_fd(sock);
 	tracker_map(&t, pfd.fd, 64);
 	tracker_add(&t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
 	if (write(sock, "a", 1) != 1 || poll(&pfd, 1, -1) != 1 ||
@@ -234,7 +197,7 @@ static void test_other_process(struct pt_guest *g)
 	}
 
 	tracker_create(g->vm, &t, 64, 0, 0);
-	send_fd(socks[0], t.fd);
+	tracker_send_fd(socks[0], t.fd);
 	tracker_close(&t);
 
 	TEST_ASSERT(read(socks[0], &byte, 1) == 1 && byte == 'a', "no range of the other");

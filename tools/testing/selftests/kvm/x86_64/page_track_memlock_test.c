@@ -215,25 +215,6 @@ static void test_limit(struct pt_guest *g)
 	run_as_user(limit_user, -1);
 }
 
-static void send_fd(int sock, int fd)
-{
-	char control[CMSG_SPACE(sizeof(fd))] = {}, byte = 0;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	TEST_ASSERT(sendmsg(sock, &msg, 0) == 1, "sendmsg() failed, errno %d", errno);
-}
-
 /* The socket is the only one that keeps the tracker until the message is dropped. */
 static void pass_on(int sock)
 {
@@ -243,7 +224,7 @@ static void pass_on(int sock)
 
 	become_user();
 	fill(vm, fds, NR);
-	send_fd(sock, fds[0]);
+	tracker_send_fd(sock, fds[0]);
 	close(fds[0]);
 	assert_refused(vm, 64, ENOMEM);
 
@@ -257,19 +238,11 @@ static void pass_on(int sock)
 /* Another process, of root: takes the message, with the tracker, and drops it. */
 static void take(int sock)
 {
-	char control[CMSG_SPACE(sizeof(int))], byte;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	int fd;
+	int fd = tracker_receive_fd(sock);
+	char byte;
 
-	if (recvmsg(sock, &msg, 0) != 1 || !CMSG_FIRSTHDR(&msg) || read(sock, &byte, 1) != 1)
+	if (fd < 0 || read(sock, &byte, 1) != 1)
 		_exit(1);
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
 	if (close(fd) || write(sock, "", 1) != 1)
 		_exit(1);
 }

@@ -70,4 +70,11 @@ void tracker_assert_asked(struct pt_guest *g, uint64_t gva, uint64_t gpa, const 
 /* Reply, with @data, of the length that was asked, if not NULL, and go on. */
 void tracker_reply(struct pt_guest *g, uint8_t reply, const void *data);
 
+/*
+ * Hand a tracker to another process by the socket @sock.  The one that receives gets
+ * its file descriptor, or -1.
+ */
+void tracker_send_fd(int sock, int fd);
+int tracker_receive_fd(int sock);
+
 #endif /* SELFTEST_KVM_PAGE_TRACKER_H */
