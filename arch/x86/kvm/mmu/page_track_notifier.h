@@ -82,7 +82,7 @@ static inline void kvm_page_track_tell_mmu(struct kvm_vcpu *vcpu, gpa_t gpa, gva
 void kvm_page_track_flush_slot(struct kvm *kvm, const struct kvm_memory_slot *slot);
 
 /*
- * Has another module or userspace trackers of @kvm?
+ * Have others than KVM trackers of @kvm?
  *
  * Context: any.  A vCPU that does not see a new tracker here yet emulates without
  * track_access; track_write is called all the same, as who has written looks again.
