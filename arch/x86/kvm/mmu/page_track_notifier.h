@@ -19,27 +19,33 @@
  */
 #define KVM_PAGE_TRACK_MAX_TRACKERS	(USHRT_MAX - BIT(14))
 
+/* Context: kvm->srcu or kvm->slots_arch_lock held. */
+static inline struct hlist_head *kvm_page_track_notifiers(struct kvm *kvm)
+{
+	lockdep_assert_once(srcu_read_lock_held(&kvm->srcu) ||
+			    lockdep_is_held(&kvm->slots_arch_lock));
+
+	return &kvm->arch.track_notifier_head.track_notifier_list;
+}
+
+/* In the order of registration.  Context: as above. */
+#define kvm_page_track_for_each_notifier(_kvm, _n)				\
+	hlist_for_each_entry_srcu(_n, kvm_page_track_notifiers(_kvm), node, true)
+
 /*
  * The tracker behind @n, the first one if that is NULL, or NULL behind the last.
  *
- * Context: kvm->srcu or kvm->slots_arch_lock held.
+ * Context: kvm->srcu held.
  */
 static inline struct kvm_page_track_notifier_node *
 kvm_page_track_next_notifier(struct kvm *kvm, struct kvm_page_track_notifier_node *n)
 {
-	struct hlist_head *list = &kvm->arch.track_notifier_head.track_notifier_list;
+	struct hlist_head *list = kvm_page_track_notifiers(kvm);
 	struct hlist_node __rcu **p = n ? &hlist_next_rcu(&n->node) : &hlist_first_rcu(list);
-	struct hlist_node *pos;
+	struct hlist_node *pos = srcu_dereference(*p, &kvm->srcu);
 
-	pos = srcu_dereference_check(*p, &kvm->srcu,
-				     lockdep_is_held(&kvm->slots_arch_lock));
 	return hlist_entry_safe(pos, struct kvm_page_track_notifier_node, node);
 }
-
-/* In the order of registration.  Context: as above. */
-#define kvm_page_track_for_each_notifier(_kvm, _n)			\
-	for (_n = kvm_page_track_next_notifier(_kvm, NULL); _n;		\
-	     _n = kvm_page_track_next_notifier(_kvm, _n))
 
 /*
  * Add @n behind the other trackers, for the lifetime of @kvm.
