@@ -1,5 +1,6 @@
 # Every prefix of the series compiles with W=1 and links, as modules for Debian's kernel,
-# and KVMGT compiles; those that end a part boot on the amd machine with shadow paging.
+# and KVMGT compiles, unless the series has just marked it as broken; those that end a
+# part boot on the amd machine with shadow paging.
 # Read by lab/verbs/check.
 # shellcheck shell=bash disable=SC2154 # what common.sh and lab/verbs/check set
 
@@ -16,6 +17,7 @@ compiles() {
 	CHECK=1 "$root/lab/verbs/tree" "$1"
 	CHECK=1 "$root/lab/verbs/modules"
 	no 'warning:' "$build/log/check/modules"
+	! grep -q 'depends on BROKEN' "$build/check/tree/drivers/gpu/drm/i915/Kconfig" || return 0
 	configure gcc on
 	clean kmake gcc-on W=1 drivers/gpu/drm/i915/gvt/kvmgt.o
 	[ -f "$build/check/gcc-on/drivers/gpu/drm/i915/gvt/kvmgt.o" ]

@@ -21,7 +21,7 @@ checkpatch() {
 }
 
 check "export and git am" export_series
-for mail in "$build"/series/*.patch; do
+for mail in "$build"/series/*/*.patch; do
 	case ${mail##*/} in 0000-* | '*.patch') continue ;; esac
-	check "checkpatch ${mail##*/}" checkpatch "$mail"
+	check "checkpatch ${mail#"$build/series/"}" checkpatch "$mail"
 done

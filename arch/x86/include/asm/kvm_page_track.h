@@ -79,44 +79,6 @@ enum kvm_page_track_verdict {
 	KVM_PAGE_TRACK_STOP,
 };
 
-/* What a fault was on, as long as it is handled: to tell it again if emulation fails. */
-struct kvm_page_track_fault {
-	struct kvm_page_track_access access;
-	bool valid;
-	/* Nobody wants to know the data. */
-	bool told;
-};
-
-/* A tracker that has the gfn of an access, and the action that it gave. */
-struct kvm_page_track_found {
-	struct kvm_page_track_notifier_node *node;
-	u8 action;
-};
-
-#define KVM_PAGE_TRACK_MAX_FOUND	8
-
-/*
- * The instruction that KVM emulates for a vCPU, and who has the gfn that it is about
- * to write, see page_track_access.c.
- */
-struct kvm_page_track_insn {
-	/* Between its start and its end: whether others than KVM have trackers. */
-	bool active;
-	bool too_late;
-	/* It goes on after a stop: for one element, and natively if that fails. */
-	bool resumed;
-
-	/* How far the write to @gfn is.  Others may take back what is decided. */
-	u32 state;
-	gfn_t gfn;
-	unsigned int generation;
-
-	/* In the order of registration.  If there are @more, behind the last one. */
-	struct kvm_page_track_found found[KVM_PAGE_TRACK_MAX_FOUND];
-	u8 nr_found;
-	bool more;
-};
-
 /*
  * A tracker.  Embed it, set the callbacks (each may be NULL) and register it.
  * Callbacks are called in the order of registration.
@@ -170,6 +132,16 @@ struct kvm_page_track_notifier_node {
 	 */
 	void (*track_write)(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 			    const u8 *new, int bytes, u8 action,
+			    struct kvm_page_track_notifier_node *node);
+
+	/*
+	 * The vCPU is about to enter the guest, and somebody has made the request
+	 * KVM_REQ_PAGE_TRACK of it.  vcpu->run is there for an exit.
+	 *
+	 * Returns whether KVM_RUN returns to userspace instead.
+	 * Context: as track_write.
+	 */
+	bool (*track_enter)(struct kvm_vcpu *vcpu,
 			    struct kvm_page_track_notifier_node *node);
 
 	/*
@@ -238,9 +210,9 @@ int kvm_page_track_add_range(struct kvm *kvm, struct kvm_page_track_notifier_nod
 /*
  * Stop to track what @n does of the gfns [@gfn, @gfn + @nr_pages).  What other
  * trackers and the shadow MMU do stays tracked.  @n may still be told of a write
- * that was under way, see kvm_page_track_wait().  A call that fails with -EINTR or
- * -ENOMEM may have removed gfns, lower ones first; one for up to 2^15 gfns, or one
- * that fails otherwise, has changed nothing.
+ * that was under way.  A call that fails with -EINTR or -ENOMEM may have removed
+ * gfns, lower ones first; one for up to 2^15 gfns, or one that fails otherwise, has
+ * changed nothing.
  *
  * Returns 0, -ENOENT if @n tracks none of them, or another error as above.
  * Context: as kvm_page_track_add_range().
@@ -260,6 +232,20 @@ int kvm_page_track_remove_range(struct kvm *kvm,
 int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 			      enum kvm_page_track_mode mode, gfn_t *gfn,
 			      gfn_t *nr_pages, u8 *action);
+
+/*
+ * Let @kvm, whose memory is going to be encrypted, never have trackers of others than
+ * KVM.
+ *
+ * Returns 0, or -EBUSY if it has some.
+ * Context: process, may sleep; takes kvm->slots_arch_lock.
+ */
+int kvm_page_track_forbid_external(struct kvm *kvm);
+#else
+static inline int kvm_page_track_forbid_external(struct kvm *kvm)
+{
+	return 0;
+}
 #endif /* CONFIG_KVM_EXTERNAL_WRITE_TRACKING */
 
 #endif /* _ASM_X86_KVM_PAGE_TRACK_H */

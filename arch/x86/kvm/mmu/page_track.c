@@ -3,11 +3,11 @@
  * Page tracking, layer 1: counters and their enforcement.
  *
  * Each slot has a counter per gfn and mode, gfn_track[mode][gfn].  It is the
- * number of reasons to intercept that kind of access to the gfn: upper-level
- * shadow pages of it, and what trackers have added.  Most gfns have none, hence
- * gfn_track[mode] is a directory of blocks, and a block is allocated when the
- * first of its gfns is tracked.  It then stays as long as the slot.  Its page
- * knows, in page_private(), how many of its counters are not zero.
+ * number of reasons to intercept that kind of access to the gfn; whose reasons
+ * they are is not known here.  Most gfns have none, hence gfn_track[mode] is a
+ * directory of blocks, and a block is allocated when the first of its gfns is
+ * tracked.  It then stays as long as the slot.  Its page knows, in
+ * page_private(), how many of its counters are not zero.
  *
  * Who may do what:
  *  - directories are published under kvm->slots_arch_lock, blocks and counters

@@ -22,21 +22,27 @@
  *
  * Whoever starts to track a gfn need not wait: a vCPU that sees another generation
  * after its write calls those who track the gfn by then as well.
+ *
+ * What a tracker does when it is called, and how it makes up its mind, is not known
+ * here, nor how it came to track the gfn.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/delay.h>
 #include <linux/kvm_host.h>
 #include <linux/pid.h>
-#include <linux/rculist.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 
 #include "kvm_cache_regs.h"
 #include "mmu.h"
 #include "mmu_internal.h"
 #include "mmutrace.h"
 #include "page_track.h"
+#include "page_track_access.h"
+#include "page_track_notifier.h"
+#include "page_track_range.h"
 #include "x86.h"
 
 /* The stage of the state; who was taken back, see @found; and which write it is. */
@@ -47,6 +53,25 @@
 #define TAKEN_BACK(i)	BIT(2 + (i))
 #define NEXT_WRITE	BIT(2 + KVM_PAGE_TRACK_MAX_FOUND)
 #define WHICH_WRITE	GENMASK(31, 2 + KVM_PAGE_TRACK_MAX_FOUND)
+
+/* What @vcpu keeps, or NULL if memory is short. */
+static struct kvm_page_track_vcpu *create_vcpu(struct kvm_vcpu *vcpu)
+{
+	struct kvm_page_track_vcpu *track = vcpu->arch.page_track;
+
+	if (!track) {
+		track = kzalloc(sizeof(*track), GFP_KERNEL_ACCOUNT);
+		/* Publish zeroes.  Pairs with kvm_page_track_wait(). */
+		smp_store_release(&vcpu->arch.page_track, track);
+	}
+
+	return track;
+}
+
+void kvm_page_track_free_vcpu(struct kvm_vcpu *vcpu)
+{
+	kfree(vcpu->arch.page_track);
+}
 
 static void start_write(struct kvm_page_track_insn *insn, u32 stage)
 {
@@ -64,43 +89,27 @@ static void end_write(struct kvm_page_track_insn *insn)
 static struct kvm_page_track_notifier_node *
 find_next(struct kvm *kvm, struct kvm_page_track_notifier_node *n, gfn_t gfn, int *action)
 {
-	struct hlist_head *list = &kvm->arch.track_notifier_head.track_notifier_list;
-	struct hlist_node *pos;
-
-	if (n)
-		pos = srcu_dereference(hlist_next_rcu(&n->node), &kvm->srcu);
-	else
-		pos = srcu_dereference(hlist_first_rcu(list), &kvm->srcu);
-
-	for (; pos; pos = srcu_dereference(hlist_next_rcu(pos), &kvm->srcu)) {
-		n = hlist_entry(pos, struct kvm_page_track_notifier_node, node);
-
+	while ((n = kvm_page_track_next_notifier(kvm, n))) {
 		/* It has no ranges, and is called first in any case. */
 		if (n == &kvm->arch.mmu_sp_tracker)
 			continue;
 
 		*action = kvm_page_track_get_action(n, gfn, KVM_PAGE_TRACK_WRITE);
 		if (*action >= 0)
-			return n;
+			break;
 	}
 
-	return NULL;
-}
-
-static unsigned int get_generation(struct kvm *kvm)
-{
-	/* Pairs with the release in kvm_page_track_changed(). */
-	return smp_load_acquire(&kvm->arch.track_notifier_head.generation);
+	return n;
 }
 
 static void look_up(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
 	struct kvm_page_track_notifier_node *n = NULL;
 	int action;
 
 	insn->gfn = gfn;
-	insn->generation = get_generation(vcpu->kvm);
+	insn->generation = kvm_page_track_generation(vcpu->kvm);
 	insn->nr_found = 0;
 	insn->more = false;
 
@@ -117,9 +126,9 @@ static void look_up(struct kvm_vcpu *vcpu, gfn_t gfn)
 /* Unless it is known from the same fault or instruction, and has not changed. */
 static void look_up_anew(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
 
-	if (insn->gfn != gfn || insn->generation != get_generation(vcpu->kvm))
+	if (insn->gfn != gfn || insn->generation != kvm_page_track_generation(vcpu->kvm))
 		look_up(vcpu, gfn);
 }
 
@@ -127,7 +136,7 @@ static void look_up_anew(struct kvm_vcpu *vcpu, gfn_t gfn)
 static bool next_found(struct kvm_vcpu *vcpu, unsigned int *i,
 		       struct kvm_page_track_found *found)
 {
-	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
 	int action;
 
 	if (*i < insn->nr_found) {
@@ -172,7 +181,7 @@ static int call_track_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access
 
 /*
  * KVM cannot emulate the access: somebody has to drop the page.  If nobody has it,
- * look again when those who change ranges are through with them.
+ * look again under the lock, with which ranges and counters agree.
  */
 static int call_unemulated(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access)
 {
@@ -182,10 +191,9 @@ static int call_unemulated(struct kvm_vcpu *vcpu, struct kvm_page_track_access *
 	if (r != -ENOENT)
 		return r;
 
-	mutex_lock(&vcpu->kvm->slots_arch_lock);
-	mutex_unlock(&vcpu->kvm->slots_arch_lock);
+	scoped_guard(mutex, &vcpu->kvm->slots_arch_lock)
+		look_up(vcpu, gfn);
 
-	look_up(vcpu, gfn);
 	r = call_track_access(vcpu, access);
 	if (r != -ENOENT)
 		return r;
@@ -199,7 +207,7 @@ static int call_unemulated(struct kvm_vcpu *vcpu, struct kvm_page_track_access *
 
 static void note_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
 {
-	struct kvm_page_track_fault *told = &vcpu->arch.page_track_fault;
+	struct kvm_page_track_fault *told = &vcpu->arch.page_track->fault;
 	struct kvm_page_track_access *access = &told->access;
 
 	access->mode = KVM_PAGE_TRACK_WRITE;
@@ -221,8 +229,14 @@ static void note_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault
 
 int kvm_page_track_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
-	struct kvm_page_track_fault *told = &vcpu->arch.page_track_fault;
+	struct kvm_page_track_vcpu *track = create_vcpu(vcpu);
+	struct kvm_page_track_fault *told;
 	int r;
+
+	if (!track)
+		return -ENOMEM;
+
+	told = &track->fault;
 
 	/* It will not be written. */
 	if (fault->slot->flags & KVM_MEM_READONLY) {
@@ -259,8 +273,8 @@ int kvm_page_track_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 				  const void **val, int bytes)
 {
-	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
-	const struct kvm_page_track_fault *fault = &vcpu->arch.page_track_fault;
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
+	const struct kvm_page_track_fault *fault = &vcpu->arch.page_track->fault;
 	struct kvm_page_track_access access;
 	int r;
 
@@ -294,7 +308,7 @@ int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 
 void __kvm_page_track_decide_write(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	start_write(&vcpu->arch.page_track_insn, DECIDED);
+	start_write(&vcpu->arch.page_track->insn, DECIDED);
 	look_up_anew(vcpu, gfn);
 }
 
@@ -344,59 +358,73 @@ static bool is_told(const struct kvm_page_track_insn *insn, u32 taken_back,
 void kvm_page_track_tell_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
 			       int bytes)
 {
-	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
+	struct kvm_page_track_vcpu *track = create_vcpu(vcpu);
+	struct kvm_page_track_insn *insn = track ? &track->insn : NULL;
 	struct kvm_page_track_found found = {};
+	gfn_t gfn = gpa_to_gfn(gpa);
 	u32 taken_back = 0;
 	int i, action;
 
-	if (!was_decided(insn, gpa_to_gfn(gpa), &taken_back)) {
+	if (insn && !was_decided(insn, gfn, &taken_back)) {
 		start_write(insn, WRITTEN);
-		look_up(vcpu, gpa_to_gfn(gpa));
+		look_up(vcpu, gfn);
 	}
 
-	for (i = 0; i < insn->nr_found; i++) {
+	for (i = 0; insn && i < insn->nr_found; i++) {
 		if (!(taken_back & TAKEN_BACK(i)))
 			call_track_write(vcpu, gpa, gva, new, bytes, &insn->found[i]);
 	}
 
 	/* Those that there was no room for, and those who track the gfn since then. */
-	if (insn->more || insn->generation != get_generation(vcpu->kvm)) {
-		while ((found.node = find_next(vcpu->kvm, found.node, insn->gfn, &action))) {
+	if (!insn || insn->more || insn->generation != kvm_page_track_generation(vcpu->kvm)) {
+		while ((found.node = find_next(vcpu->kvm, found.node, gfn, &action))) {
 			found.action = action;
-			if (!is_told(insn, taken_back, found.node))
+			if (!insn || !is_told(insn, taken_back, found.node))
 				call_track_write(vcpu, gpa, gva, new, bytes, &found);
 		}
 	}
 
-	end_write(insn);
+	if (insn)
+		end_write(insn);
 }
 
 /* Instructions */
 
-void __kvm_page_track_begin_insn(struct kvm_vcpu *vcpu, bool is_fault)
+void __kvm_page_track_begin_insn(struct kvm_vcpu *vcpu, bool is_fault, bool can_stop)
 {
+	struct kvm_page_track_vcpu *track = create_vcpu(vcpu);
+
+	/* Short of memory, go on: whoever tracks what is written is told after it. */
+	if (!track)
+		return;
+
+	track->insn.active = true;
+	track->insn.too_late = !can_stop;
+
 	/* What was looked up for something else may be gone. */
-	if (!is_fault || !vcpu->arch.page_track_fault.valid) {
-		vcpu->arch.page_track_fault.valid = false;
-		vcpu->arch.page_track_insn.gfn = ~(gfn_t)0;
+	if (!is_fault || !track->fault.valid) {
+		track->fault.valid = false;
+		track->insn.gfn = ~(gfn_t)0;
 	}
 }
 
 void __kvm_page_track_end_insn(struct kvm_vcpu *vcpu)
 {
-	vcpu->arch.page_track_insn.active = false;
-	end_write(&vcpu->arch.page_track_insn);
+	vcpu->arch.page_track->insn.active = false;
+	end_write(&vcpu->arch.page_track->insn);
 }
 
 bool kvm_page_track_emulation_failed(struct kvm_vcpu *vcpu)
 {
-	struct kvm_page_track_fault *fault = &vcpu->arch.page_track_fault;
+	struct kvm_page_track_vcpu *track = vcpu->arch.page_track;
+	struct kvm_page_track_fault *fault;
 	int r;
 
 	/* Another fault than one on a gfn that is write-protected? */
-	if (!fault->valid)
+	if (!track || !track->fault.valid)
 		return false;
 
+	fault = &track->fault;
 	fault->access.unemulated = true;
 	look_up(vcpu, gpa_to_gfn(fault->access.gpa));
 	r = call_unemulated(vcpu, &fault->access);
@@ -407,10 +435,22 @@ int kvm_page_track_resume_insn(struct kvm_vcpu *vcpu)
 {
 	int r;
 
-	vcpu->arch.page_track_insn.resumed = true;
+	vcpu->arch.page_track->insn.resumed = true;
 	r = kvm_emulate_instruction(vcpu, 0);
-	vcpu->arch.page_track_insn.resumed = false;
+	vcpu->arch.page_track->insn.resumed = false;
 	return r;
+}
+
+bool kvm_page_track_enter(struct kvm_vcpu *vcpu)
+{
+	struct kvm_page_track_notifier_node *n;
+
+	kvm_page_track_for_each_notifier(vcpu->kvm, n) {
+		if (n->track_enter && n->track_enter(vcpu, n))
+			return true;
+	}
+
+	return false;
 }
 
 /* Waiting */
@@ -425,11 +465,10 @@ static bool is_asleep(struct kvm_vcpu *vcpu)
 	return !task || !task_is_running(task);
 }
 
-/* @vcpu sleeps, and has not written: it shall not tell @n.  False if it goes on. */
-static bool take_back(struct kvm_vcpu *vcpu, u32 state,
+/* The vCPU sleeps, and has not written: it shall not tell @n.  False if it goes on. */
+static bool take_back(struct kvm_page_track_insn *insn, u32 state,
 		      const struct kvm_page_track_notifier_node *n)
 {
-	struct kvm_page_track_insn *insn = &vcpu->arch.page_track_insn;
 	int i;
 
 	for (i = 0; i < READ_ONCE(insn->nr_found); i++) {
@@ -442,11 +481,11 @@ static bool take_back(struct kvm_vcpu *vcpu, u32 state,
 }
 
 /* May @vcpu still tell @n of the write that it was at with the state @seen? */
-static bool is_under_way(struct kvm_vcpu *vcpu, u32 seen,
+static bool is_under_way(struct kvm_vcpu *vcpu, struct kvm_page_track_insn *insn, u32 seen,
 			 const struct kvm_page_track_notifier_node *n)
 {
 	/* Pairs with the release in end_write(). */
-	u32 state = smp_load_acquire(&vcpu->arch.page_track_insn.state);
+	u32 state = smp_load_acquire(&insn->state);
 
 	if ((state ^ seen) & WHICH_WRITE || (state & STAGE) == NONE)
 		return false;
@@ -455,11 +494,12 @@ static bool is_under_way(struct kvm_vcpu *vcpu, u32 seen,
 	if ((state & STAGE) == WRITTEN || !is_asleep(vcpu))
 		return true;
 
-	return !take_back(vcpu, state, n);
+	return !take_back(insn, state, n);
 }
 
 void kvm_page_track_wait(struct kvm *kvm, const struct kvm_page_track_notifier_node *n)
 {
+	struct kvm_page_track_vcpu *track;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 	u32 seen;
@@ -468,8 +508,14 @@ void kvm_page_track_wait(struct kvm *kvm, const struct kvm_page_track_notifier_n
 	smp_mb();
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		seen = READ_ONCE(vcpu->arch.page_track_insn.state);
-		while (is_under_way(vcpu, seen, n) && !fatal_signal_pending(current))
+		/* Pairs with the release in create_vcpu(). */
+		track = smp_load_acquire(&vcpu->arch.page_track);
+		if (!track)
+			continue;
+
+		seen = READ_ONCE(track->insn.state);
+		while (is_under_way(vcpu, &track->insn, seen, n) &&
+		       !fatal_signal_pending(current))
 			usleep_range(10, 100);
 	}
 }

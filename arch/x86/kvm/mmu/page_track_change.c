@@ -16,6 +16,8 @@
 #include "page_track.h"
 #include "page_track_change.h"
 #include "page_track_dropped.h"
+#include "page_track_notifier.h"
+#include "page_track_range.h"
 
 /* How many gfns of slots, per address space, one chunk has at most: 128 MiB. */
 #define CHUNK_GFNS	((gfn_t)16 * KVM_PAGE_TRACK_BLOCK_GFNS)

@@ -10,8 +10,8 @@
 
 #include <linux/kvm_host.h>
 
-#include "page_track.h"
 #include "page_track_saved.h"
+#include "page_track_walk.h"
 
 /* A change of what a tracker tracks of [@gfn, @end), which shrinks as it is done. */
 struct page_track_change {

@@ -13,8 +13,8 @@
 #include <linux/kvm_host.h>
 #include <linux/seq_file.h>
 
-#include "page_track.h"
 #include "page_track_fd.h"
+#include "page_track_notifier.h"
 
 /* Where a reader is: at the range of the current line, if @nr_pages is not 0. */
 struct cursor {
@@ -48,8 +48,7 @@ static struct cursor *next_line(struct cursor *c)
 
 	/* The trackers are in the order of their ids. */
 	idx = srcu_read_lock(&kvm->srcu);
-	hlist_for_each_entry_srcu(n, &kvm->arch.track_notifier_head.track_notifier_list,
-				  node, srcu_read_lock_held(&kvm->srcu)) {
+	kvm_page_track_for_each_notifier(kvm, n) {
 		if (n->id < c->id)
 			continue;
 

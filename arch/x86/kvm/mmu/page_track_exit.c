@@ -22,6 +22,10 @@
  *
  * What the emulator cannot do is asked in step 1 when it has failed, and step 3 has
  * the tracker drop the page: the CPU does it.
+ *
+ * All this is the vCPU's own, whose thread alone uses it, without a lock.  Of trackers
+ * it knows the id, of which nothing may be left when the reply comes; events and their
+ * ring are not known here.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -30,9 +34,11 @@
 #include <linux/slab.h>
 
 #include "kvm_cache_regs.h"
-#include "page_track.h"
+#include "page_track_access.h"
 #include "page_track_exit.h"
 #include "page_track_fd.h"
+#include "page_track_notifier.h"
+#include "page_track_range.h"
 #include "smm.h"
 #include "x86.h"
 
@@ -96,7 +102,7 @@ static void get_place(struct kvm_vcpu *vcpu, struct place *place)
 }
 
 /* Is the instruction that asked the first thing that the vCPU is going to do? */
-static bool is_there(struct kvm_vcpu *vcpu)
+static bool is_where_it_asked(struct kvm_vcpu *vcpu)
 {
 	struct place now;
 
@@ -312,7 +318,7 @@ static int read_reply(struct kvm_vcpu *vcpu)
 	if (!is_valid(reply, val))
 		return read_another_reply(vcpu, -EINVAL);
 
-	if (!is_there(vcpu)) {
+	if (!is_where_it_asked(vcpu)) {
 		forget_replies(q);
 		return 1;
 	}
@@ -339,7 +345,7 @@ bool page_track_exit_to_ask(struct kvm_vcpu *vcpu,
 	struct kvm_run *run = vcpu->run;
 	int bytes;
 
-	if (!q || !q->asking || q->tracker_id != n->id || !is_there(vcpu))
+	if (!q || !q->asking || q->tracker_id != n->id || !is_where_it_asked(vcpu))
 		return false;
 
 	memset(&run->page_track, 0, sizeof(run->page_track));
@@ -368,7 +374,7 @@ void page_track_forget_question(struct kvm_vcpu *vcpu)
 		forget_replies(vcpu->arch.page_track_question);
 }
 
-void kvm_page_track_free_vcpu(struct kvm_vcpu *vcpu)
+void kvm_page_track_free_question(struct kvm_vcpu *vcpu)
 {
 	page_track_forget_question(vcpu);
 	kfree(vcpu->arch.page_track_question);

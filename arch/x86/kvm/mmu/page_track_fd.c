@@ -7,6 +7,9 @@
  * reference on its VM.  Closing it removes all that it tracks, and waits for no vCPU:
  * one that finds the tracker before may tell it of an access still, which nobody
  * reads, and the last one gone frees it.
+ *
+ * Here, actions get their meaning and accesses become events.  How events reach
+ * userspace is known to page_track_ring.c, how it is asked to page_track_exit.c.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -22,10 +25,12 @@
 #include "mmu.h"
 #include "mmu_internal.h"
 #include "mmutrace.h"
-#include "page_track.h"
+#include "page_track_access.h"
 #include "page_track_dropped.h"
 #include "page_track_exit.h"
 #include "page_track_fd.h"
+#include "page_track_notifier.h"
+#include "page_track_range.h"
 #include "page_track_ring.h"
 
 static_assert((int)KVM_PAGE_TRACK_WRITE == KVM_PAGE_TRACK_MODE_WRITE);
@@ -170,31 +175,29 @@ static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *a
 				    KVM_PAGE_TRACK_WANT_PAGE;
 }
 
+/* Leave KVM_RUN with a question, or since the ring is full. */
+static bool tracker_enter(struct kvm_vcpu *vcpu, struct kvm_page_track_notifier_node *node)
+{
+	struct page_tracker *tracker = to_tracker(node);
+
+	if (page_track_exit_to_ask(vcpu, node))
+		return true;
+
+	if (page_track_ring_has_room(&tracker->ring))
+		return false;
+
+	kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
+	memset(&vcpu->run->page_track, 0, sizeof(vcpu->run->page_track));
+	vcpu->run->exit_reason = KVM_EXIT_PAGE_TRACK;
+	vcpu->run->page_track.reason = KVM_PAGE_TRACK_REASON_RING_FULL;
+	vcpu->run->page_track.user_data = tracker->user_data;
+	return true;
+}
+
 bool kvm_page_track_must_exit(struct kvm_vcpu *vcpu)
 {
-	struct kvm_page_track_notifier_node *n;
-	struct kvm *kvm = vcpu->kvm;
-	struct page_tracker *tracker;
-
-	hlist_for_each_entry_srcu(n, &kvm->arch.track_notifier_head.track_notifier_list,
-				  node, srcu_read_lock_held(&kvm->srcu)) {
-		if (n->track_access != tracker_access)
-			continue;
-
-		if (page_track_exit_to_ask(vcpu, n))
-			return true;
-
-		tracker = to_tracker(n);
-		if (page_track_ring_has_room(&tracker->ring))
-			continue;
-
-		kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
-		memset(&vcpu->run->page_track, 0, sizeof(vcpu->run->page_track));
-		vcpu->run->exit_reason = KVM_EXIT_PAGE_TRACK;
-		vcpu->run->page_track.reason = KVM_PAGE_TRACK_REASON_RING_FULL;
-		vcpu->run->page_track.user_data = tracker->user_data;
+	if (kvm_page_track_enter(vcpu))
 		return true;
-	}
 
 	page_track_forget_question(vcpu);
 	return false;
@@ -342,6 +345,7 @@ static struct page_tracker *alloc_tracker(struct kvm *kvm,
 	tracker->user_data = create->user_data;
 	tracker->node.track_access = tracker_access;
 	tracker->node.track_write = tracker_write;
+	tracker->node.track_enter = tracker_enter;
 	return tracker;
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Page tracking: what the rest of KVM calls for trackers of userspace. */
+/*
+ * Page tracking, layer 3: what the rest of KVM calls for trackers of userspace, see
+ * page_track_fd.c.
+ */
 #ifndef __KVM_X86_PAGE_TRACK_FD_H
 #define __KVM_X86_PAGE_TRACK_FD_H
 
@@ -29,7 +32,7 @@ int kvm_page_track_capability(struct kvm *kvm);
 bool kvm_page_track_must_exit(struct kvm_vcpu *vcpu);
 
 /* Free what questions have allocated.  Context: @vcpu will not run any more. */
-void kvm_page_track_free_vcpu(struct kvm_vcpu *vcpu);
+void kvm_page_track_free_question(struct kvm_vcpu *vcpu);
 
 /*
  * Make the file in @kvm's directory in debugfs that lists what trackers track.
@@ -53,7 +56,7 @@ static inline bool kvm_page_track_must_exit(struct kvm_vcpu *vcpu)
 	return false;
 }
 
-static inline void kvm_page_track_free_vcpu(struct kvm_vcpu *vcpu) {}
+static inline void kvm_page_track_free_question(struct kvm_vcpu *vcpu) {}
 static inline void kvm_page_track_create_debugfs(struct kvm *kvm) {}
 #endif
 

@@ -5,6 +5,8 @@
  * A tracker owns a set of gfns per mode, kept as ranges, which do not depend on
  * slots.  Each slot counts what the trackers have of its gfns.  Both change under
  * kvm->slots_arch_lock, so that a new slot and a new range never miss each other.
+ *
+ * What an action means, and when anybody is called, is not known here.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -15,6 +17,8 @@
 #include "page_track.h"
 #include "page_track_change.h"
 #include "page_track_dropped.h"
+#include "page_track_notifier.h"
+#include "page_track_range.h"
 
 /* Trackers are for the guest's memory, not for slots that KVM makes for itself. */
 static bool is_internal(const struct kvm_memory_slot *slot)
@@ -246,7 +250,7 @@ int kvm_page_track_apply_ranges(struct kvm *kvm, struct kvm_memory_slot *slot)
 	if (is_internal(slot))
 		return 0;
 
-	hlist_for_each_entry(n, &kvm->arch.track_notifier_head.track_notifier_list, node) {
+	kvm_page_track_for_each_notifier(kvm, n) {
 		for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
 			r = apply_tracker(kvm, slot, n, mode);
 			if (r) {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Page tracking: the ring of events that a tracker shares with userspace.
+ * Page tracking, layer 3: the ring of events that a tracker shares with userspace.
  *
  * KVM writes events and the head, userspace writes the tail, and may write
  * anything else to the pages too: KVM reads the tail only and trusts it in nothing
- * but how much room there is.  No event is lost, see page_track_ring_push().
+ * but how much room there is.  No event is lost, see page_track_ring_push().  What
+ * an event means, and for which tracker it is, is not known here.
  */
 #ifndef __KVM_X86_PAGE_TRACK_RING_H
 #define __KVM_X86_PAGE_TRACK_RING_H
@@ -57,9 +58,9 @@ void page_track_ring_destroy(struct page_track_ring *ring);
  * Number @event and append it.  Without room it is kept in the backlog, or counted
  * as dropped if the ring is lossy.
  *
- * The backlog is bounded: a vCPU that has used the last room, or finds none, starts
- * no instruction before there is some, see kvm_page_track_must_exit().  What it has
- * begun by then makes a few events, or one per byte of the 1,024 that INS reads ahead.
+ * The backlog is bounded: whoever uses it has a vCPU that has used the last room, or
+ * finds none, start no instruction before there is some.  What it has begun by then
+ * makes a few events, or one per byte of the 1,024 that INS reads ahead.
  *
  * Context: may sleep.
  */

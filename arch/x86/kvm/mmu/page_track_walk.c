@@ -5,7 +5,8 @@
  * A walk counts ranges of slots under one hold of kvm->mmu_lock.  It looks for runs
  * of gfns that became tracked, or untracked, and touches the SPTEs of those alone,
  * a run at once.  TLBs are flushed at the end, or before the lock is dropped for
- * whoever waits: a count that others can see is enforced.
+ * whoever waits: a count that others can see is enforced.  Which gfns of which slots
+ * are to be counted is up to the caller.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -16,6 +17,7 @@
 #include "mmu_internal.h"
 #include "mmutrace.h"
 #include "page_track.h"
+#include "page_track_walk.h"
 
 /*
  * Forbid large pages for [@gfn, @end) of @slot, or, if @count is -1, not any more.

@@ -14,6 +14,9 @@
 
 #include "mmu.h"
 #include "mmu/page_track.h"
+#include "mmu/page_track_access.h"
+#include "mmu/page_track_notifier.h"
+#include "mmu/page_track_range.h"
 
 #define PTK_BLOCK	((gfn_t)KVM_PAGE_TRACK_BLOCK_GFNS)
 

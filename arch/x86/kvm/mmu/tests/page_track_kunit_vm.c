@@ -337,11 +337,17 @@ void ptk_expect_no_range(struct kunit *test, struct kvm_page_track_notifier_node
 	KUNIT_EXPECT_EQ(test, nr, 123);
 }
 
+static void free_vcpu(void *vcpu)
+{
+	kvm_page_track_free_vcpu(vcpu);
+}
+
 struct kvm_vcpu *ptk_create_vcpu(struct kunit *test)
 {
 	struct kvm_vcpu *vcpu = kunit_kzalloc(test, sizeof(*vcpu), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, vcpu);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, free_vcpu, vcpu), 0);
 	vcpu->kvm = ptk_kvm(test);
 	return vcpu;
 }
@@ -381,6 +387,7 @@ void ptk_tell_write(struct kunit *test, gpa_t gpa, const u8 *new, int bytes)
 
 	vcpu->kvm = ptk_kvm(test);
 	ptk_after_write(vcpu, gpa, new, bytes);
+	kvm_page_track_free_vcpu(vcpu);
 	kfree(vcpu);
 }
 

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page tracking, layer 2: trackers of others than KVM come and go.
+ *
+ * Whose they are does not matter here.  A tracker goes in this order: what it tracks,
+ * so that no vCPU faults for it any more; its place in the list, so that none finds
+ * it; then, after a grace period of kvm->srcu, what it has allocated.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kvm_host.h>
+#include <linux/rculist.h>
+
+#include "page_track_dropped.h"
+#include "page_track_notifier.h"
+#include "page_track_range.h"
+
+int kvm_page_track_forbid_external(struct kvm *kvm)
+{
+	guard(mutex)(&kvm->slots_arch_lock);
+
+	if (kvm_page_track_has_external(kvm))
+		return -EBUSY;
+
+	WRITE_ONCE(kvm->arch.track_notifier_head.no_external, true);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_page_track_forbid_external);
+
+struct kvm_page_track_notifier_node *kvm_page_track_find_notifier(struct kvm *kvm, u64 id)
+{
+	struct kvm_page_track_notifier_node *n;
+
+	kvm_page_track_for_each_notifier(kvm, n) {
+		if (n->id == id)
+			break;
+	}
+
+	return n;
+}
+
+int kvm_page_track_register_notifier(struct kvm *kvm,
+				     struct kvm_page_track_notifier_node *n)
+{
+	if (!kvm || kvm->mm != current->mm)
+		return -ESRCH;
+
+	guard(mutex)(&kvm->slots_arch_lock);
+
+	if (!kvm_page_track_may_have_external(kvm))
+		return -EOPNOTSUPP;
+
+	if (kvm->arch.track_notifier_head.nr_external >= KVM_PAGE_TRACK_MAX_TRACKERS)
+		return -EOVERFLOW;
+
+	kvm_get_kvm(kvm);
+	kvm_page_track_add_notifier(kvm, n);
+	WRITE_ONCE(kvm->arch.track_notifier_head.nr_external,
+		   kvm->arch.track_notifier_head.nr_external + 1);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvm_page_track_register_notifier);
+
+/* No vCPU finds @n any more, but one that found it before may be in a callback. */
+static void remove_notifier(struct kvm *kvm, struct kvm_page_track_notifier_node *n)
+{
+	int idx;
+
+	/* What may be long comes first, with breaks. */
+	kvm_page_track_remove_most_ranges(kvm, n);
+
+	idx = srcu_read_lock(&kvm->srcu);
+	mutex_lock(&kvm->slots_arch_lock);
+
+	/* In this order: who faults on a gfn that is tracked still finds @n. */
+	kvm_page_track_remove_all_ranges(kvm, n);
+
+	hlist_del_init_rcu(&n->node);
+	WRITE_ONCE(kvm->arch.track_notifier_head.nr_external,
+		   kvm->arch.track_notifier_head.nr_external - 1);
+
+	mutex_unlock(&kvm->slots_arch_lock);
+	srcu_read_unlock(&kvm->srcu, idx);
+}
+
+static void destroy_dropped(struct kvm_page_track_notifier_node *n)
+{
+	enum kvm_page_track_mode mode;
+
+	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++)
+		page_track_dropped_destroy(&n->dropped[mode]);
+}
+
+void kvm_page_track_unregister_notifier(struct kvm *kvm,
+					struct kvm_page_track_notifier_node *n)
+{
+	remove_notifier(kvm, n);
+
+	/* Wait for whoever walks the list and may have found @n. */
+	synchronize_srcu(&kvm->srcu);
+
+	destroy_dropped(n);
+	kvm_put_kvm(kvm);
+}
+EXPORT_SYMBOL_GPL(kvm_page_track_unregister_notifier);
+
+static void free_notifier(struct rcu_head *rcu)
+{
+	struct kvm_page_track_notifier_node *n;
+
+	n = container_of(rcu, struct kvm_page_track_notifier_node, rcu);
+	destroy_dropped(n);
+	n->free(n);
+}
+
+void kvm_page_track_unregister_notifier_async(struct kvm *kvm,
+					      struct kvm_page_track_notifier_node *n,
+					      void (*free)(struct kvm_page_track_notifier_node *n))
+{
+	remove_notifier(kvm, n);
+
+	n->free = free;
+	call_srcu(&kvm->srcu, &n->rcu, free_notifier);
+
+	/* If this is the last one, kvm_page_track_cleanup() waits for @n. */
+	kvm_put_kvm(kvm);
+}
+
+void kvm_page_track_cleanup(struct kvm *kvm)
+{
+	/* No reader is left, so that this takes no longer than a grace period. */
+	srcu_barrier(&kvm->srcu);
+}
