@@ -270,13 +270,37 @@ int kvm_page_track_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 	return RET_PF_CONTINUE;
 }
 
+/* Not inline, to spare those who know from the fault the stack that @access needs. */
+static noinline int ask_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
+				     const void **val, int bytes)
+{
+	bool too_late = vcpu->arch.page_track->insn.too_late;
+	struct kvm_page_track_access access = {
+		.mode = KVM_PAGE_TRACK_WRITE,
+		.gpa = gpa,
+		.gva = gva,
+		.gva_valid = true,
+		.too_late = too_late,
+		.data = *val,
+		.bytes = bytes,
+	};
+	int r;
+
+	r = call_track_access(vcpu, &access);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 || r == KVM_PAGE_TRACK_STOP)
+		return too_late ? 0 : -EAGAIN;
+
+	*val = access.data;
+	return r == KVM_PAGE_TRACK_SKIP;
+}
+
 int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 				  const void **val, int bytes)
 {
-	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
 	const struct kvm_page_track_fault *fault = &vcpu->arch.page_track->fault;
-	struct kvm_page_track_access access;
-	int r;
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
 
 	start_write(insn, DECIDED);
 	look_up_anew(vcpu, gpa_to_gfn(gpa));
@@ -286,24 +310,7 @@ int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 	    (fault->valid && fault->told && fault->access.gpa == gpa))
 		return 0;
 
-	access = (struct kvm_page_track_access) {
-		.mode = KVM_PAGE_TRACK_WRITE,
-		.gpa = gpa,
-		.gva = gva,
-		.gva_valid = true,
-		.too_late = insn->too_late,
-		.data = *val,
-		.bytes = bytes,
-	};
-
-	r = call_track_access(vcpu, &access);
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0 || r == KVM_PAGE_TRACK_STOP)
-		return insn->too_late ? 0 : -EAGAIN;
-
-	*val = access.data;
-	return r == KVM_PAGE_TRACK_SKIP;
+	return ask_before_write(vcpu, gpa, gva, val, bytes);
 }
 
 void __kvm_page_track_decide_write(struct kvm_vcpu *vcpu, gfn_t gfn)

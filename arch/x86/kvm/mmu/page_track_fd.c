@@ -61,10 +61,9 @@ static void push_event(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 
 	trace_kvm_page_track_event(vcpu->vcpu_id, event->gpa, event->len, event->phase,
 				   event->flags);
-	page_track_ring_push(&tracker->ring, event);
 
 	/* Whether that was the last room decides what the vCPU does next. */
-	if (!page_track_ring_has_room(&tracker->ring))
+	if (!page_track_ring_push(&tracker->ring, event))
 		kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
 }
 

@@ -61,6 +61,9 @@ void __kvm_page_track_tell_mmu(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 {
 	trace_kvm_page_track_write(vcpu->vcpu_id, gpa, bytes);
 
+	if (!READ_ONCE(vcpu->kvm->arch.indirect_shadow_pages))
+		return;
+
 	/*
 	 * Before any tracker that may sleep: another vCPU may see the new guest
 	 * PTE already, and must not use the old SPTE for longer than it has to.

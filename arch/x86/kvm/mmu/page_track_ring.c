@@ -142,12 +142,12 @@ static bool store_backlog(struct page_track_ring *ring)
 }
 
 /*
- * Returns whether @event has found its place.  If the backlog has to take it, @entry
- * is what for; it is used or freed.
+ * Returns whether @event has found its place, and stores if there is room for another.
+ * If the backlog has to take it, @entry is what for; it is used or freed.
  */
 static bool place_event(struct page_track_ring *ring,
 			struct kvm_page_track_event *event,
-			struct backlog_entry *entry)
+			struct backlog_entry *entry, bool *has_room)
 {
 	bool placed = true;
 
@@ -155,7 +155,9 @@ static bool place_event(struct page_track_ring *ring,
 
 	event->seq = ring->seq;
 
+	*has_room = ring->lossy;
 	if (store_backlog(ring) && store_event(ring, event)) {
+		*has_room |= !is_full(ring);
 		kfree(entry);
 	} else if (ring->lossy) {
 		ring->dropped++;
@@ -178,18 +180,21 @@ static void wake_consumer(struct page_track_ring *ring)
 		wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
 }
 
-void page_track_ring_push(struct page_track_ring *ring,
+bool page_track_ring_push(struct page_track_ring *ring,
 			  struct kvm_page_track_event *event)
 {
+	bool has_room;
+
 	/*
 	 * The vCPU leaves KVM_RUN before its next access, so that an instruction
 	 * or so makes a backlog.  What the guest has written cannot be undone.
 	 */
-	if (!place_event(ring, event, NULL))
+	if (!place_event(ring, event, NULL, &has_room))
 		place_event(ring, event, kmalloc(sizeof(struct backlog_entry),
-						 GFP_KERNEL_ACCOUNT | __GFP_NOFAIL));
+						 GFP_KERNEL_ACCOUNT | __GFP_NOFAIL), &has_room);
 
 	wake_consumer(ring);
+	return has_room;
 }
 
 bool page_track_ring_has_room(struct page_track_ring *ring)

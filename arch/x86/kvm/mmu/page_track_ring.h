@@ -62,9 +62,10 @@ void page_track_ring_destroy(struct page_track_ring *ring);
  * finds none, start no instruction before there is some.  What it has begun by then
  * makes a few events, or one per byte of the 1,024 that INS reads ahead.
  *
+ * Returns whether there is room for one more event, always true for a lossy ring.
  * Context: may sleep.
  */
-void page_track_ring_push(struct page_track_ring *ring,
+bool page_track_ring_push(struct page_track_ring *ring,
 			  struct kvm_page_track_event *event);
 
 /*
