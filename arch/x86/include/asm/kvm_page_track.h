@@ -92,7 +92,7 @@ struct kvm_page_track_notifier_node {
 	u64 id;			/* rises in the order of registration */
 	struct mutex range_lock;	/* one change of the following at a time */
 	struct maple_tree ranges[KVM_PAGE_TRACK_MAX];
-	struct xarray dropped[KVM_PAGE_TRACK_MAX];	/* gfns, out of these */
+	struct xarray untracked[KVM_PAGE_TRACK_MAX];	/* gfns, out of these */
 	struct rcu_head rcu;
 	void (*free)(struct kvm_page_track_notifier_node *node);
 
@@ -103,7 +103,7 @@ struct kvm_page_track_notifier_node {
 	 * to one page and nobody wants the data.  Called again if the
 	 * instruction is retried for whatever reason, and if the gfn was not
 	 * mapped: once before that, when the host has the page, the result does
-	 * not count and the tracker may drop the gfn, and once after it.
+	 * not count and the tracker may give the gfn up, and once after it.
 	 *
 	 * @access: valid during the call
 	 * @action: what the tracker gave when it added the gfn

@@ -180,7 +180,7 @@ static int call_track_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access
 }
 
 /*
- * KVM cannot emulate the access: somebody has to drop the page.  If nobody has it,
+ * KVM cannot emulate the access: somebody has to give the page up.  If nobody has it,
  * look again under the lock, with which ranges and counters agree.
  */
 static int call_unemulated(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access)
@@ -266,7 +266,7 @@ int kvm_page_track_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 					  KVM_PAGE_TRACK_WRITE))
 		return RET_PF_RETRY;
 
-	/* The last tracker has dropped the page. */
+	/* The last tracker has given the page up. */
 	return RET_PF_CONTINUE;
 }
 

@@ -5,7 +5,7 @@
  * A call for many gfns does so in chunks, and lets others take the locks between two
  * of them: set and counters agree whenever slots_arch_lock is free.  The tracker's
  * range_lock keeps its calls apart, so that one which fails can be undone.  A page
- * that an access drops does not wait for it.
+ * that an access gives up does not wait for it.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -15,9 +15,9 @@
 
 #include "page_track.h"
 #include "page_track_change.h"
-#include "page_track_dropped.h"
 #include "page_track_notifier.h"
 #include "page_track_range.h"
+#include "page_track_untracked.h"
 
 /* How many gfns of slots, per address space, one chunk has at most: 128 MiB. */
 #define CHUNK_GFNS	((gfn_t)16 * KVM_PAGE_TRACK_BLOCK_GFNS)
@@ -96,7 +96,7 @@ static int add_chunk(struct page_track_change *c)
 
 	r = page_track_count_slots(c, gfn, end, page_track_count_gaps_up);
 	mas_store_prealloc(&mas, c->entry);
-	page_track_dropped_remove(page_track_change_dropped(c), gfn, end);
+	page_track_untracked_remove(page_track_change_untracked(c), gfn, end);
 	c->gfn = end;
 	return r;
 }
@@ -121,13 +121,13 @@ static int remove_chunk(struct page_track_change *c)
 
 	r = page_track_count_slots(c, part.gfn, end, page_track_count_parts_down);
 	mas_store_prealloc(&mas, NULL);
-	page_track_dropped_remove(page_track_change_dropped(c), part.gfn, end);
+	page_track_untracked_remove(page_track_change_untracked(c), part.gfn, end);
 	c->gfn = end;
 	c->any = true;
 	return r;
 }
 
-/* Have a part that was saved lead to its old entry again, less what is dropped. */
+/* Have a part that was saved lead to its old entry again, less what is untracked. */
 static int restore_chunk(struct page_track_change *c)
 {
 	MA_STATE(mas, page_track_change_tree(c), c->gfn, c->end - 1);

@@ -39,9 +39,9 @@ static inline struct maple_tree *page_track_change_tree(struct page_track_change
 	return &c->n->ranges[c->walk.mode];
 }
 
-static inline struct xarray *page_track_change_dropped(struct page_track_change *c)
+static inline struct xarray *page_track_change_untracked(struct page_track_change *c)
 {
-	return &c->n->dropped[c->walk.mode];
+	return &c->n->untracked[c->walk.mode];
 }
 
 /* A callback may run when its tracker is unregistered already. */

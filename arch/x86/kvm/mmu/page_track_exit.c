@@ -21,7 +21,7 @@
  * be what a tracker before it wants to be written instead.
  *
  * What the emulator cannot do is asked in step 1 when it has failed, and step 3 has
- * the tracker drop the page: the CPU does it.
+ * the tracker give the page up: the CPU does it.
  *
  * All this is the vCPU's own, whose thread alone uses it, without a lock.  Of trackers
  * it knows the id, of which nothing may be left when the reply comes; events and their
@@ -295,8 +295,8 @@ static int give_up_page(struct kvm_vcpu *vcpu, u64 tracker_id, gpa_t gpa)
 
 	guard(mutex)(&vcpu->kvm->slots_arch_lock);
 
-	return kvm_page_track_drop_page(vcpu->kvm, n, gpa_to_gfn(gpa), KVM_PAGE_TRACK_WRITE,
-					KVM_PAGE_TRACK_ACTION_EXIT);
+	return kvm_page_track_untrack_page(vcpu->kvm, n, gpa_to_gfn(gpa), KVM_PAGE_TRACK_WRITE,
+					   KVM_PAGE_TRACK_ACTION_EXIT);
 }
 
 static int read_reply(struct kvm_vcpu *vcpu);

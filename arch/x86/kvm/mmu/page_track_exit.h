@@ -15,7 +15,7 @@
 /*
  * What was replied to @access for tracker @n, or KVM_PAGE_TRACK_STOP to ask; then
  * @user_data tells userspace which tracker that is.  Of a write, the data is known.  If
- * KVM cannot emulate the access, the reply has the tracker drop the page.
+ * KVM cannot emulate the access, the reply has the tracker give the page up.
  */
 int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_node *n,
 		   u64 user_data, struct kvm_page_track_access *access);

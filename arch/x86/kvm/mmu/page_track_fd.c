@@ -26,12 +26,12 @@
 #include "mmu_internal.h"
 #include "mmutrace.h"
 #include "page_track_access.h"
-#include "page_track_dropped.h"
 #include "page_track_exit.h"
 #include "page_track_fd.h"
 #include "page_track_notifier.h"
 #include "page_track_range.h"
 #include "page_track_ring.h"
+#include "page_track_untracked.h"
 
 static_assert((int)KVM_PAGE_TRACK_WRITE == KVM_PAGE_TRACK_MODE_WRITE);
 
@@ -67,24 +67,24 @@ static void push_event(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 		kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
 }
 
-/* Of a page that is dropped, or of one that another vCPU has dropped, which has told. */
+/* Of a page given up now, or by another vCPU before, which has told then. */
 static void tell_once(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 		      struct kvm_page_track_event *event)
 {
-	struct xarray *dropped = &tracker->node.dropped[KVM_PAGE_TRACK_WRITE];
+	struct xarray *untracked = &tracker->node.untracked[KVM_PAGE_TRACK_WRITE];
 	gfn_t gfn = gpa_to_gfn(event->gpa);
 	int r;
 
 	/* Before userspace can track the page again. */
 	guard(mutex)(&vcpu->kvm->slots_arch_lock);
 
-	r = kvm_page_track_drop_page(vcpu->kvm, &tracker->node, gfn, KVM_PAGE_TRACK_WRITE,
-				     KVM_PAGE_TRACK_ACTION_ONCE);
-	if (!r && page_track_is_dropped(dropped, gfn))
+	r = kvm_page_track_untrack_page(vcpu->kvm, &tracker->node, gfn, KVM_PAGE_TRACK_WRITE,
+					KVM_PAGE_TRACK_ACTION_ONCE);
+	if (!r && page_track_is_untracked(untracked, gfn))
 		return;
 
 	if (r > 0)
-		event->flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
+		event->flags |= KVM_PAGE_TRACK_EVENT_UNTRACKED;
 	push_event(vcpu, tracker, event);
 }
 
@@ -116,14 +116,14 @@ static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 
 }
 
 /* Let the guest have the page, so that it does the access itself. */
-static int drop_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
-		     u8 action, struct page_tracker *tracker)
+static int untrack_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
+			u8 action, struct page_tracker *tracker)
 {
 	struct kvm_page_track_event event = {
 		.gpa = access->gpa,
 		.mode = KVM_PAGE_TRACK_MODE_WRITE,
 		.phase = KVM_PAGE_TRACK_PHASE_BEFORE,
-		.flags = KVM_PAGE_TRACK_EVENT_DROPPED,
+		.flags = KVM_PAGE_TRACK_EVENT_UNTRACKED,
 	};
 	int r;
 
@@ -139,8 +139,8 @@ static int drop_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *
 	/* Tell before userspace can track the page again.  Of several vCPUs, one does. */
 	guard(mutex)(&vcpu->kvm->slots_arch_lock);
 
-	r = kvm_page_track_drop_page(vcpu->kvm, &tracker->node, gpa_to_gfn(access->gpa),
-				     access->mode, action);
+	r = kvm_page_track_untrack_page(vcpu->kvm, &tracker->node, gpa_to_gfn(access->gpa),
+					access->mode, action);
 	if (r > 0)
 		push_event(vcpu, tracker, &event);
 
@@ -163,14 +163,14 @@ static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *a
 		       KVM_PAGE_TRACK_WANT_DATA;
 
 	if (access->unemulated)
-		return drop_page(vcpu, access, action, tracker);
+		return untrack_page(vcpu, access, action, tracker);
 
 	/* Of what the emulator writes, tracker_write() will tell. */
 	if (action != KVM_PAGE_TRACK_ACTION_ONCE || access->data)
 		return KVM_PAGE_TRACK_GO_ON;
 
 	/* Tell of no write that the host cannot let happen. */
-	return access->page_ready ? drop_page(vcpu, access, action, tracker) :
+	return access->page_ready ? untrack_page(vcpu, access, action, tracker) :
 				    KVM_PAGE_TRACK_WANT_PAGE;
 }
 

@@ -20,8 +20,8 @@
 #include "mmu.h"
 #include "mmu_internal.h"
 #include "mmutrace.h"
-#include "page_track_dropped.h"
 #include "page_track_notifier.h"
+#include "page_track_untracked.h"
 
 /*
  * As the tree of VMAs.  Without MT_FLAGS_ALLOC_RANGE, mt_free_walk() takes the
@@ -41,7 +41,7 @@ void kvm_page_track_add_notifier(struct kvm *kvm,
 	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
 		mt_init_flags(&n->ranges[mode], RANGES_FLAGS);
 		mt_set_external_lock(&n->ranges[mode], &kvm->slots_arch_lock);
-		page_track_dropped_init(&n->dropped[mode]);
+		page_track_untracked_init(&n->untracked[mode]);
 	}
 
 	mutex_init(&n->range_lock);

@@ -16,9 +16,9 @@
 #include "mmu.h"
 #include "page_track.h"
 #include "page_track_change.h"
-#include "page_track_dropped.h"
 #include "page_track_notifier.h"
 #include "page_track_range.h"
+#include "page_track_untracked.h"
 
 /* Trackers are for the guest's memory, not for slots that KVM makes for itself. */
 static bool is_internal(const struct kvm_memory_slot *slot)
@@ -83,12 +83,12 @@ bool page_track_next_part(struct kvm_page_track_notifier_node *n,
 	while ((part->entry = mas_find(&mas, end - 1))) {
 		gfn = max_t(gfn_t, gfn, mas.index);
 		range_end = min_t(gfn_t, end, (gfn_t)mas.last + 1);
-		part->gfn = page_track_next_kept(&n->dropped[mode], gfn, range_end);
+		part->gfn = page_track_next_kept(&n->untracked[mode], gfn, range_end);
 		if (part->gfn == range_end)
 			continue;
 
-		part->end = page_track_next_dropped(&n->dropped[mode], part->gfn,
-						    range_end);
+		part->end = page_track_next_untracked(&n->untracked[mode], part->gfn,
+						      range_end);
 		return true;
 	}
 
@@ -180,14 +180,14 @@ int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
 {
 	void *entry = gfn <= ULONG_MAX ? mtree_load(&n->ranges[mode], gfn) : NULL;
 
-	if (!entry || page_track_is_dropped(&n->dropped[mode], gfn))
+	if (!entry || page_track_is_untracked(&n->untracked[mode], gfn))
 		return -ENOENT;
 
 	return xa_to_value(entry);
 }
 
-int kvm_page_track_drop_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
-			     gfn_t gfn, enum kvm_page_track_mode mode, u8 action)
+int kvm_page_track_untrack_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+				gfn_t gfn, enum kvm_page_track_mode mode, u8 action)
 {
 	PAGE_TRACK_CHANGE(c, kvm, n, gfn, gfn + 1, mode);
 	unsigned long *map;
@@ -200,16 +200,16 @@ int kvm_page_track_drop_page(struct kvm *kvm, struct kvm_page_track_notifier_nod
 	    mtree_load(&n->ranges[mode], gfn) != xa_mk_value(action))
 		return 0;
 
-	map = page_track_dropped_prepare(&n->dropped[mode], gfn);
+	map = page_track_untracked_prepare(&n->untracked[mode], gfn);
 	if (IS_ERR(map))
 		return PTR_ERR(map);
 
-	if (page_track_dropped_test(map, gfn))
+	if (page_track_untracked_test(map, gfn))
 		return 0;
 
 	/* SPTEs get the access by a fault, or were zapped, to be huge. */
 	r = page_track_count_slots(&c, gfn, gfn + 1, remove_part);
-	page_track_dropped_add(map, gfn);
+	page_track_untracked_add(map, gfn);
 	kvm_page_track_changed(kvm);
 	return r ?: 1;
 }

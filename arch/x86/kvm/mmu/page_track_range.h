@@ -50,8 +50,8 @@ int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
  * Returns 1 if so, 0 if not, or -ENOMEM, or -EIO for a bug.
  * Context: kvm->srcu and kvm->slots_arch_lock held; may sleep, takes mmu_lock.
  */
-int kvm_page_track_drop_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
-			     gfn_t gfn, enum kvm_page_track_mode mode, u8 action);
+int kvm_page_track_untrack_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+				gfn_t gfn, enum kvm_page_track_mode mode, u8 action);
 #else
 static inline int kvm_page_track_apply_ranges(struct kvm *kvm,
 					      struct kvm_memory_slot *slot)

@@ -11,9 +11,9 @@
 #include <linux/kvm_host.h>
 #include <linux/rculist.h>
 
-#include "page_track_dropped.h"
 #include "page_track_notifier.h"
 #include "page_track_range.h"
+#include "page_track_untracked.h"
 
 int kvm_page_track_forbid_external(struct kvm *kvm)
 {
@@ -83,12 +83,12 @@ static void remove_notifier(struct kvm *kvm, struct kvm_page_track_notifier_node
 	srcu_read_unlock(&kvm->srcu, idx);
 }
 
-static void destroy_dropped(struct kvm_page_track_notifier_node *n)
+static void destroy_untracked(struct kvm_page_track_notifier_node *n)
 {
 	enum kvm_page_track_mode mode;
 
 	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++)
-		page_track_dropped_destroy(&n->dropped[mode]);
+		page_track_untracked_destroy(&n->untracked[mode]);
 }
 
 void kvm_page_track_unregister_notifier(struct kvm *kvm,
@@ -99,7 +99,7 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
 	/* Wait for whoever walks the list and may have found @n. */
 	synchronize_srcu(&kvm->srcu);
 
-	destroy_dropped(n);
+	destroy_untracked(n);
 	kvm_put_kvm(kvm);
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_unregister_notifier);
@@ -109,7 +109,7 @@ static void free_notifier(struct rcu_head *rcu)
 	struct kvm_page_track_notifier_node *n;
 
 	n = container_of(rcu, struct kvm_page_track_notifier_node, rcu);
-	destroy_dropped(n);
+	destroy_untracked(n);
 	n->free(n);
 }
 

@@ -74,7 +74,7 @@ struct kvm_page_track_event {
 	__u8 phase;
 #define KVM_PAGE_TRACK_EVENT_GVA	0x01
 #define KVM_PAGE_TRACK_EVENT_TRUNCATED	0x02	/* len exceeds data */
-#define KVM_PAGE_TRACK_EVENT_DROPPED	0x04	/* page not tracked any more */
+#define KVM_PAGE_TRACK_EVENT_UNTRACKED	0x04	/* page not tracked any more */
 #define KVM_PAGE_TRACK_EVENT_UNEMULATED	0x08	/* since KVM cannot emulate it */
 #define KVM_PAGE_TRACK_EVENT_PAGE_WALK	0x10	/* the CPU set A or D bits */
 #define KVM_PAGE_TRACK_EVENT_NESTED	0x20	/* by a nested guest */

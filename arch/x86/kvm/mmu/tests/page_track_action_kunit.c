@@ -44,28 +44,28 @@ static void new_action_changes_nothing_else(struct kunit *test)
 	ptk_unregister(test, n);
 }
 
-static void page_is_dropped_once_and_by_its_action(struct kunit *test)
+static void page_is_untracked_once_and_by_its_action(struct kunit *test)
 {
 	struct kvm_memory_slot *slot = ptk_create_slot(test);
 	struct kvm_page_track_notifier_node *n = ptk_create_tracker(test);
 
 	KUNIT_EXPECT_EQ(test, add_with(test, n, FIRST, COUNT, 1), 0);
-	KUNIT_EXPECT_EQ(test, ptk_drop_page(test, n, FIRST, 0), 0);
-	KUNIT_EXPECT_EQ(test, ptk_drop_page(test, n, FIRST + COUNT, 1), 0);
+	KUNIT_EXPECT_EQ(test, ptk_untrack_page(test, n, FIRST, 0), 0);
+	KUNIT_EXPECT_EQ(test, ptk_untrack_page(test, n, FIRST + COUNT, 1), 0);
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), COUNT);
 
-	KUNIT_EXPECT_EQ(test, ptk_drop_page(test, n, FIRST, 1), 1);
-	KUNIT_EXPECT_EQ(test, ptk_drop_page(test, n, FIRST, 1), 0);
+	KUNIT_EXPECT_EQ(test, ptk_untrack_page(test, n, FIRST, 1), 1);
+	KUNIT_EXPECT_EQ(test, ptk_untrack_page(test, n, FIRST, 1), 0);
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), COUNT - 1);
 	KUNIT_EXPECT_FALSE(test, ptk_is_active(test, slot, FIRST));
 	ptk_expect_range(test, n, 0, FIRST + 1, COUNT - 1);
 	ptk_unregister(test, n);
-	KUNIT_EXPECT_EQ(test, ptk_drop_page(test, n, FIRST + 1, 1), 0);
+	KUNIT_EXPECT_EQ(test, ptk_untrack_page(test, n, FIRST + 1, 1), 0);
 }
 
 static struct kunit_case action_cases[] = {
 	KUNIT_CASE(new_action_changes_nothing_else),
-	KUNIT_CASE(page_is_dropped_once_and_by_its_action),
+	KUNIT_CASE(page_is_untracked_once_and_by_its_action),
 	{}
 };
 

@@ -102,8 +102,8 @@ int ptk_remove_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
 int ptk_next_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
 		   gfn_t *gfn, gfn_t *nr_pages);
 
-int ptk_drop_page(struct kunit *test, struct kvm_page_track_notifier_node *n, gfn_t gfn,
-		  u8 action);
+int ptk_untrack_page(struct kunit *test, struct kvm_page_track_notifier_node *n, gfn_t gfn,
+		     u8 action);
 
 /* Is [@gfn, @gfn + @nr) what @n tracks first, from @from on?  Does it track any? */
 void ptk_expect_range(struct kunit *test, struct kvm_page_track_notifier_node *n,

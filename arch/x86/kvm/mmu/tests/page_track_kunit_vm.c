@@ -303,15 +303,15 @@ int ptk_next_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
 					 nr_pages, &action);
 }
 
-int ptk_drop_page(struct kunit *test, struct kvm_page_track_notifier_node *n, gfn_t gfn,
-		  u8 action)
+int ptk_untrack_page(struct kunit *test, struct kvm_page_track_notifier_node *n, gfn_t gfn,
+		     u8 action)
 {
 	struct kvm *kvm = ptk_kvm(test);
 	int idx, r;
 
 	idx = srcu_read_lock(&kvm->srcu);
 	mutex_lock(&kvm->slots_arch_lock);
-	r = kvm_page_track_drop_page(kvm, n, gfn, KVM_PAGE_TRACK_WRITE, action);
+	r = kvm_page_track_untrack_page(kvm, n, gfn, KVM_PAGE_TRACK_WRITE, action);
 	mutex_unlock(&kvm->slots_arch_lock);
 	srcu_read_unlock(&kvm->srcu, idx);
 	return r;

@@ -134,7 +134,7 @@ static void remove_fails_without_memory(struct kunit *test)
 
 /*
  * A range that is added in several steps, as it has slots far apart.  There is a range
- * with another action, and a page that was dropped, in the first step and the last.
+ * with another action, and a page given up, in the first step and the last.
  */
 #define FAR	((gfn_t)100000)
 
@@ -150,8 +150,8 @@ static void set_parts(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, 2, 5), 0);
 	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, 3 * FAR + 2, 5), 0);
-	KUNIT_EXPECT_EQ(test, ptk_drop_page(test, n, 3, 0), 1);
-	KUNIT_EXPECT_EQ(test, ptk_drop_page(test, n, 3 * FAR + 3, 0), 1);
+	KUNIT_EXPECT_EQ(test, ptk_untrack_page(test, n, 3, 0), 1);
+	KUNIT_EXPECT_EQ(test, ptk_untrack_page(test, n, 3 * FAR + 3, 0), 1);
 }
 
 static void expect_parts(struct kunit *test, int r)

@@ -148,7 +148,7 @@ static void large_pages_go_and_come_with_ranges(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, first, nr), 0);
 	KUNIT_EXPECT_EQ(test, lpage(slot), 2);
-	KUNIT_EXPECT_EQ(test, ptk_drop_page(test, other, first + 1, 0), 1);
+	KUNIT_EXPECT_EQ(test, ptk_untrack_page(test, other, first + 1, 0), 1);
 	KUNIT_EXPECT_EQ(test, lpage(slot), 1);
 	ptk_unregister(test, other);
 	KUNIT_EXPECT_EQ(test, lpage(slot), 0);

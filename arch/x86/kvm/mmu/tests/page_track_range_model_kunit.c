@@ -7,13 +7,13 @@
 #include <linux/random.h>
 
 #include "page_track_kunit.h"
-#include "mmu/page_track_dropped.h"
+#include "mmu/page_track_untracked.h"
 
 #define STEPS		1000
 #define NR_TRACKERS	3
 #define NR_SLOTS	3
 
-/* All that happens is in these gfns, around the edge of a bitmap of dropped ones. */
+/* All that happens is in these gfns, around the edge of a bitmap of untracked ones. */
 #define BASE		((gfn_t)2 * PAGE_TRACK_MAP_GFNS - 40)
 #define NR_GFNS		96
 
@@ -45,11 +45,11 @@ static void any_range(struct world *w, gfn_t *gfn, gfn_t *nr)
 	*nr = 1 + any_below(w, min(NR_GFNS - i, 40));
 }
 
-static void drop_page(struct kunit *test, struct set *set, gfn_t gfn)
+static void untrack_page(struct kunit *test, struct set *set, gfn_t gfn)
 {
 	bool tracked = __test_and_clear_bit(gfn - BASE, set->gfns);
 
-	KUNIT_ASSERT_EQ(test, ptk_drop_page(test, set->tracker, gfn, 0), tracked);
+	KUNIT_ASSERT_EQ(test, ptk_untrack_page(test, set->tracker, gfn, 0), tracked);
 }
 
 static void change_range(struct kunit *test, struct world *w, struct set *set)
@@ -60,7 +60,7 @@ static void change_range(struct kunit *test, struct world *w, struct set *set)
 	any_range(w, &gfn, &nr);
 
 	if (any_below(w, 3)) {
-		drop_page(test, set, gfn);
+		untrack_page(test, set, gfn);
 		return;
 	}
 

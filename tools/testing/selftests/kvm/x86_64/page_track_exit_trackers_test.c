@@ -149,7 +149,7 @@ static void test_other_actions(struct pt_guest *g)
 
 	/* It has told that the guest wanted to write, and has not stopped exit. */
 	TEST_ASSERT(tracker_pop(&once, &got), "No event of the first access");
-	TEST_ASSERT_EQ(got.flags & ~KVM_PAGE_TRACK_EVENT_GVA, KVM_PAGE_TRACK_EVENT_DROPPED);
+	TEST_ASSERT_EQ(got.flags & ~KVM_PAGE_TRACK_EVENT_GVA, KVM_PAGE_TRACK_EVENT_UNTRACKED);
 
 	exit_start(g, PT_STORE4, EXIT_VAL);
 	EXIT_ASSERT_ASKED(g, 1, EXIT_VAL);

@@ -126,7 +126,7 @@ static void test_range_changes(struct pt_guest *g)
 	pt_assert_ended(g);
 	TEST_ASSERT(tracker_pop(&t, &got), "No event");
 	TEST_ASSERT_EQ(got.flags & ~KVM_PAGE_TRACK_EVENT_GVA,
-		       KVM_PAGE_TRACK_EVENT_DROPPED | KVM_PAGE_TRACK_EVENT_UNEMULATED);
+		       KVM_PAGE_TRACK_EVENT_UNTRACKED | KVM_PAGE_TRACK_EVENT_UNEMULATED);
 	TRACKER_ASSERT_EMPTY(&t);
 
 	/* Without the tracker, there is nothing to give up. */

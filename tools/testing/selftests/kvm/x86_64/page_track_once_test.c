@@ -33,7 +33,7 @@ static struct kvm_page_track_event once_event(struct pt_guest *g, int page, int 
 				    GPA + page * PAGE_SIZE + offset, NULL, 0);
 
 	event.phase = KVM_PAGE_TRACK_PHASE_BEFORE;
-	event.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
+	event.flags |= KVM_PAGE_TRACK_EVENT_UNTRACKED;
 
 	/* In two dimensions, the CPU tells KVM no linear address. */
 	if (!pt_shadowed()) {
@@ -131,7 +131,7 @@ static void test_emulated(struct pt_guest *g)
 	want = tracker_write_event(g, VA + PAGE_SIZE - 2, GPA + PAGE_SIZE - 2, data, 2);
 	TRACKER_ASSERT_EVENT(&t, &want);
 	want = tracker_write_event(g, VA + PAGE_SIZE, GPA + PAGE_SIZE, data + 2, 2);
-	want.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
+	want.flags |= KVM_PAGE_TRACK_EVENT_UNTRACKED;
 	TRACKER_ASSERT_EVENT(&t, &want);
 	TRACKER_ASSERT_EMPTY(&t);
 	tracker_close(&t);

@@ -60,7 +60,7 @@ static void test_once(struct pt_guest *g)
 	if (tracker_pop(&t, &event)) {
 		TEST_ASSERT(!pt_shadowed(), "KVM walks guest page tables itself");
 		TEST_ASSERT_EQ(event.gpa, pos);
-		TEST_ASSERT_EQ(event.flags, KVM_PAGE_TRACK_EVENT_DROPPED |
+		TEST_ASSERT_EQ(event.flags, KVM_PAGE_TRACK_EVENT_UNTRACKED |
 			       KVM_PAGE_TRACK_EVENT_PAGE_WALK);
 	}
 	TRACKER_ASSERT_EMPTY(&t);

@@ -53,7 +53,7 @@ static void run_unemulated(struct pt_guest *g, enum pt_op op, int offset)
 
 	want = tracker_write_event(g, VA + offset, GPA + offset, NULL, 0);
 	want.phase = KVM_PAGE_TRACK_PHASE_BEFORE;
-	want.flags |= KVM_PAGE_TRACK_EVENT_DROPPED | KVM_PAGE_TRACK_EVENT_UNEMULATED;
+	want.flags |= KVM_PAGE_TRACK_EVENT_UNTRACKED | KVM_PAGE_TRACK_EVENT_UNEMULATED;
 	want.rip = pt_op_rip(op);
 	if (!pt_shadowed()) {
 		want.flags &= ~KVM_PAGE_TRACK_EVENT_GVA;

@@ -47,7 +47,7 @@ static bool fault(struct model *m, const struct write *w)
 	want = tracker_write_event(w->g, MODEL_VA + w->pos, MODEL_GPA + w->pos, NULL, 0);
 	want.rip = w->rip;
 	want.phase = KVM_PAGE_TRACK_PHASE_BEFORE;
-	want.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
+	want.flags |= KVM_PAGE_TRACK_EVENT_UNTRACKED;
 	/* In two dimensions, the CPU tells KVM no linear address. */
 	if (!m->shadowed) {
 		want.gva = 0;
@@ -130,7 +130,7 @@ static void emulate(struct model *m, const struct write *w)
 		want.rip = w->rip;
 		if (t->action[w->page] == TRACKER_ONCE) {
 			t->action[w->page] = MODEL_NONE;
-			want.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
+			want.flags |= KVM_PAGE_TRACK_EVENT_UNTRACKED;
 			m->after_once++;
 		}
 		TRACKER_ASSERT_EVENT(&t->t, &want);

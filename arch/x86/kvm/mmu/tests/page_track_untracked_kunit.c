@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* KUnit tests of page tracking, layer 2: pages that are dropped from ranges. */
+/* KUnit tests of page tracking, layer 2: pages that are given up in ranges. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include "page_track_kunit.h"
-#include "mmu/page_track_dropped.h"
+#include "mmu/page_track_untracked.h"
 
 /* What each test tracks lies around the edge of a bitmap. */
 #define EDGE	((gfn_t)2 * PAGE_TRACK_MAP_GFNS)
@@ -19,10 +19,10 @@ static struct kvm_page_track_notifier_node *track(struct kunit *test)
 	return n;
 }
 
-static void drop(struct kunit *test, struct kvm_page_track_notifier_node *n, gfn_t gfn)
+static void untrack(struct kunit *test, struct kvm_page_track_notifier_node *n, gfn_t gfn)
 {
-	KUNIT_EXPECT_EQ(test, ptk_drop_page(test, n, gfn, 0), 1);
-	KUNIT_EXPECT_EQ(test, ptk_drop_page(test, n, gfn, 0), 0);
+	KUNIT_EXPECT_EQ(test, ptk_untrack_page(test, n, gfn, 0), 1);
+	KUNIT_EXPECT_EQ(test, ptk_untrack_page(test, n, gfn, 0), 0);
 	KUNIT_EXPECT_FALSE(test, ptk_is_active(test, ptk_get_slot(test, PTK_SLOT), gfn));
 }
 
@@ -33,15 +33,15 @@ static void expect_all(struct kunit *test, struct kvm_page_track_notifier_node *
 	ptk_expect_no_range(test, n, FIRST + COUNT);
 }
 
-static void dropped_pages_are_not_listed(struct kunit *test)
+static void untracked_pages_are_not_listed(struct kunit *test)
 {
 	struct kvm_page_track_notifier_node *n = track(test);
 
-	drop(test, n, FIRST);
-	drop(test, n, EDGE - 2);
-	drop(test, n, EDGE - 1);
-	drop(test, n, EDGE);
-	drop(test, n, FIRST + COUNT - 1);
+	untrack(test, n, FIRST);
+	untrack(test, n, EDGE - 2);
+	untrack(test, n, EDGE - 1);
+	untrack(test, n, EDGE);
+	untrack(test, n, FIRST + COUNT - 1);
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), COUNT - 5);
 
 	ptk_expect_range(test, n, 0, FIRST + 1, 3);
@@ -50,15 +50,15 @@ static void dropped_pages_are_not_listed(struct kunit *test)
 	ptk_unregister(test, n);
 }
 
-static void dropped_pages_are_added_again(struct kunit *test)
+static void untracked_pages_are_added_again(struct kunit *test)
 {
 	struct kvm_page_track_notifier_node *n = track(test);
 	gfn_t gfn;
 
 	for (gfn = FIRST; gfn < FIRST + COUNT; gfn += 2)
-		drop(test, n, gfn);
+		untrack(test, n, gfn);
 
-	/* The last one stays dropped. */
+	/* The last one stays untracked. */
 	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, FIRST, COUNT - 2), 0);
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), COUNT - 1);
 	ptk_expect_range(test, n, 0, FIRST, COUNT - 2);
@@ -74,12 +74,12 @@ static void dropped_pages_are_added_again(struct kunit *test)
 	ptk_unregister(test, n);
 }
 
-static void dropped_pages_are_removed_as_if_never_added(struct kunit *test)
+static void untracked_pages_are_removed_as_if_never_added(struct kunit *test)
 {
 	struct kvm_page_track_notifier_node *n = track(test);
 
-	drop(test, n, EDGE - 1);
-	drop(test, n, EDGE);
+	untrack(test, n, EDGE - 1);
+	untrack(test, n, EDGE);
 	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, EDGE - 1, 2), -ENOENT);
 	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, FIRST, COUNT), 0);
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
@@ -90,11 +90,11 @@ static void dropped_pages_are_removed_as_if_never_added(struct kunit *test)
 	ptk_unregister(test, n);
 }
 
-static void dropped_pages_are_not_of_a_new_slot(struct kunit *test)
+static void untracked_pages_are_not_of_a_new_slot(struct kunit *test)
 {
 	struct kvm_page_track_notifier_node *n = track(test);
 
-	drop(test, n, EDGE - 1);
+	untrack(test, n, EDGE - 1);
 	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, 0, 0, 0), 0);
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
 	ptk_create_slot_at(test, PTK_SLOT, FIRST, COUNT);
@@ -104,12 +104,12 @@ static void dropped_pages_are_not_of_a_new_slot(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
 }
 
-static int drop_edge(struct kunit *test)
+static int untrack_edge(struct kunit *test)
 {
-	return ptk_drop_page(test, ptk_vm(test)->data, EDGE, 0);
+	return ptk_untrack_page(test, ptk_vm(test)->data, EDGE, 0);
 }
 
-static void expect_dropped(struct kunit *test, int r)
+static void expect_untracked(struct kunit *test, int r)
 {
 	struct kvm_page_track_notifier_node *n = ptk_vm(test)->data;
 
@@ -118,37 +118,37 @@ static void expect_dropped(struct kunit *test, int r)
 	else
 		KUNIT_EXPECT_EQ(test, r, -ENOMEM);
 
-	/* Whoever fails to drop it has it still. */
+	/* Whoever fails to give it up has it still. */
 	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, EDGE, 1), r > 0 ? -ENOENT : 0);
 	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, FIRST, COUNT), 0);
 	expect_all(test, n);
 }
 
-static void drop_fails_without_memory(struct kunit *test)
+static void untrack_fails_without_memory(struct kunit *test)
 {
 	ptk_require_faults(test);
 	ptk_vm(test)->data = track(test);
 
 	/* The bitmap. */
-	ptk_fail_each_alloc(test, drop_edge, expect_dropped, 1);
+	ptk_fail_each_alloc(test, untrack_edge, expect_untracked, 1);
 	ptk_unregister(test, ptk_vm(test)->data);
 }
 
-static struct kunit_case dropped_cases[] = {
-	KUNIT_CASE(dropped_pages_are_not_listed),
-	KUNIT_CASE(dropped_pages_are_added_again),
-	KUNIT_CASE(dropped_pages_are_removed_as_if_never_added),
-	KUNIT_CASE(dropped_pages_are_not_of_a_new_slot),
-	KUNIT_CASE(drop_fails_without_memory),
+static struct kunit_case untracked_cases[] = {
+	KUNIT_CASE(untracked_pages_are_not_listed),
+	KUNIT_CASE(untracked_pages_are_added_again),
+	KUNIT_CASE(untracked_pages_are_removed_as_if_never_added),
+	KUNIT_CASE(untracked_pages_are_not_of_a_new_slot),
+	KUNIT_CASE(untrack_fails_without_memory),
 	{}
 };
 
-static struct kunit_suite dropped_suite = {
-	.name = "kvm_page_track_dropped",
+static struct kunit_suite untracked_suite = {
+	.name = "kvm_page_track_untracked",
 	.init = ptk_init,
 	.exit = ptk_exit,
 	.suite_exit = ptk_forget_skips,
-	.test_cases = dropped_cases,
+	.test_cases = untracked_cases,
 };
 
-kunit_test_suite(dropped_suite);
+kunit_test_suite(untracked_suite);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Page tracking, layer 2: dropped gfns, see page_track_dropped.h. */
+/* Page tracking, layer 2: untracked gfns, see page_track_untracked.h. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/bitmap.h>
@@ -7,7 +7,7 @@
 #include <linux/gfp.h>
 #include <linux/minmax.h>
 
-#include "page_track_dropped.h"
+#include "page_track_untracked.h"
 
 static unsigned long gfn_to_index(gfn_t gfn)
 {
@@ -25,26 +25,26 @@ static unsigned long end_to_bit(unsigned long index, gfn_t end)
 	return min_t(gfn_t, end - (gfn_t)index * PAGE_TRACK_MAP_GFNS, PAGE_TRACK_MAP_GFNS);
 }
 
-void page_track_dropped_destroy(struct xarray *dropped)
+void page_track_untracked_destroy(struct xarray *untracked)
 {
 	unsigned long index, *map;
 
-	xa_for_each(dropped, index, map)
+	xa_for_each(untracked, index, map)
 		free_page((unsigned long)map);
 
-	xa_destroy(dropped);
+	xa_destroy(untracked);
 }
 
-bool __page_track_is_dropped(struct xarray *dropped, gfn_t gfn)
+bool __page_track_is_untracked(struct xarray *untracked, gfn_t gfn)
 {
-	unsigned long *map = xa_load(dropped, gfn_to_index(gfn));
+	unsigned long *map = xa_load(untracked, gfn_to_index(gfn));
 
 	return map && test_bit(gfn_to_bit(gfn), map);
 }
 
-unsigned long *page_track_dropped_prepare(struct xarray *dropped, gfn_t gfn)
+unsigned long *page_track_untracked_prepare(struct xarray *untracked, gfn_t gfn)
 {
-	unsigned long *map = xa_load(dropped, gfn_to_index(gfn));
+	unsigned long *map = xa_load(untracked, gfn_to_index(gfn));
 	int r;
 
 	if (map)
@@ -54,7 +54,7 @@ unsigned long *page_track_dropped_prepare(struct xarray *dropped, gfn_t gfn)
 	if (!map)
 		return ERR_PTR(-ENOMEM);
 
-	r = xa_err(xa_store(dropped, gfn_to_index(gfn), map, GFP_KERNEL_ACCOUNT));
+	r = xa_err(xa_store(untracked, gfn_to_index(gfn), map, GFP_KERNEL_ACCOUNT));
 	if (!r)
 		return map;
 
@@ -62,31 +62,31 @@ unsigned long *page_track_dropped_prepare(struct xarray *dropped, gfn_t gfn)
 	return ERR_PTR(r);
 }
 
-bool page_track_dropped_test(const unsigned long *map, gfn_t gfn)
+bool page_track_untracked_test(const unsigned long *map, gfn_t gfn)
 {
 	return test_bit(gfn_to_bit(gfn), map);
 }
 
-void page_track_dropped_add(unsigned long *map, gfn_t gfn)
+void page_track_untracked_add(unsigned long *map, gfn_t gfn)
 {
 	set_bit(gfn_to_bit(gfn), map);
 }
 
-void page_track_dropped_remove(struct xarray *dropped, gfn_t gfn, gfn_t end)
+void page_track_untracked_remove(struct xarray *untracked, gfn_t gfn, gfn_t end)
 {
 	unsigned long index, first, *map;
 
-	xa_for_each_range(dropped, index, map, gfn_to_index(gfn), gfn_to_index(end - 1)) {
+	xa_for_each_range(untracked, index, map, gfn_to_index(gfn), gfn_to_index(end - 1)) {
 		first = index == gfn_to_index(gfn) ? gfn_to_bit(gfn) : 0;
 		bitmap_clear(map, first, end_to_bit(index, end) - first);
 	}
 }
 
-gfn_t page_track_next_dropped(struct xarray *dropped, gfn_t gfn, gfn_t end)
+gfn_t page_track_next_untracked(struct xarray *untracked, gfn_t gfn, gfn_t end)
 {
 	unsigned long index, first, bit, *map;
 
-	xa_for_each_range(dropped, index, map, gfn_to_index(gfn), gfn_to_index(end - 1)) {
+	xa_for_each_range(untracked, index, map, gfn_to_index(gfn), gfn_to_index(end - 1)) {
 		first = index == gfn_to_index(gfn) ? gfn_to_bit(gfn) : 0;
 		bit = find_next_bit(map, end_to_bit(index, end), first);
 		if (bit < end_to_bit(index, end))
@@ -96,13 +96,13 @@ gfn_t page_track_next_dropped(struct xarray *dropped, gfn_t gfn, gfn_t end)
 	return end;
 }
 
-gfn_t page_track_next_kept(struct xarray *dropped, gfn_t gfn, gfn_t end)
+gfn_t page_track_next_kept(struct xarray *untracked, gfn_t gfn, gfn_t end)
 {
 	unsigned long index, bit, *map;
 
 	while (gfn < end) {
 		index = gfn_to_index(gfn);
-		map = xa_load(dropped, index);
+		map = xa_load(untracked, index);
 		if (!map)
 			return gfn;
 

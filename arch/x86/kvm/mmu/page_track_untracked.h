@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Page tracking, layer 2: the gfns that a tracker has given up in its ranges.
+ *
+ * Giving a page up is part of a guest's access, so it must cost little, and thousands
+ * of pages given up here and there must not split a range into as many pieces.
+ * Hence a bit per gfn, in bitmaps that are allocated when needed, and which stay.
+ *
+ * Bits change under kvm->slots_arch_lock and may be read without a lock as long as
+ * the set exists.  Of an interval [@gfn, @end), @end is above @gfn.
+ */
+#ifndef __KVM_X86_PAGE_TRACK_UNTRACKED_H
+#define __KVM_X86_PAGE_TRACK_UNTRACKED_H
+
+#include <linux/bits.h>
+#include <linux/kvm_types.h>
+#include <linux/xarray.h>
+
+#include <asm/page.h>
+
+/* The gfns of one bitmap, which is a page. */
+#define PAGE_TRACK_MAP_GFNS	(PAGE_SIZE * BITS_PER_BYTE)
+
+/* An empty set.  Context: any. */
+static inline void page_track_untracked_init(struct xarray *untracked)
+{
+	xa_init_flags(untracked, XA_FLAGS_ACCOUNT);
+}
+
+/* Free all of the set.  Context: nobody uses it. */
+void page_track_untracked_destroy(struct xarray *untracked);
+
+bool __page_track_is_untracked(struct xarray *untracked, gfn_t gfn);
+
+/* Context: any. */
+static inline bool page_track_is_untracked(struct xarray *untracked, gfn_t gfn)
+{
+	/* Many trackers never give a page up. */
+	return !xa_empty(untracked) && __page_track_is_untracked(untracked, gfn);
+}
+
+/*
+ * The bitmap that @gfn is in, which is allocated if there is none.
+ *
+ * Returns ERR_PTR(-ENOMEM), with nothing changed, if it cannot be.
+ * Context: kvm->slots_arch_lock held, may sleep.
+ */
+unsigned long *page_track_untracked_prepare(struct xarray *untracked, gfn_t gfn);
+
+/* Is @gfn in this bitmap of its?  Add it.  Context: kvm->slots_arch_lock held. */
+bool page_track_untracked_test(const unsigned long *map, gfn_t gfn);
+void page_track_untracked_add(unsigned long *map, gfn_t gfn);
+
+/* Remove [@gfn, @end).  Context: kvm->slots_arch_lock held. */
+void page_track_untracked_remove(struct xarray *untracked, gfn_t gfn, gfn_t end);
+
+/*
+ * The first gfn of [@gfn, @end) that is in the set, or is not; @end if there is none.
+ *
+ * Context: kvm->slots_arch_lock held.
+ */
+gfn_t page_track_next_untracked(struct xarray *untracked, gfn_t gfn, gfn_t end);
+gfn_t page_track_next_kept(struct xarray *untracked, gfn_t gfn, gfn_t end);
+
+#endif /* __KVM_X86_PAGE_TRACK_UNTRACKED_H */
