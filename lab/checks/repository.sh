@@ -31,18 +31,18 @@ shell_scripts() {
 whole_map() {
 	local all mapped='' files pattern glob lost=0
 	all=$(cd "$root" && git ls-files -co --exclude-standard | grep / | sort -u)
-	for pattern in $(sed -n '/^## Where is what/,$ s/^    \([^ ]*\) .*/\1/p' "$root/README.md"); do
+	while read -r pattern; do
 		[ "$pattern" != build/ ] || continue
 		glob=$pattern
 		case $glob in */) glob+='**' ;; esac
 		files=$(cd "$root" && git ls-files -co --exclude-standard -- ":(glob)$glob")
 		[ -n "$files" ] || { say "error: README.md has $pattern, which is not there"; lost=1; }
 		mapped+=$files$'\n'
-	done
-	for pattern in $(comm -23 <(cat <<<"$all") <(sort -u <<<"$mapped")); do
+	done < <(sed -n '/^## Where is what/,$ s/^    \([^ ][^ ]*\) .*/\1/p' "$root/README.md")
+	while read -r pattern; do
 		say "error: $pattern is not in the map of README.md"
 		lost=1
-	done
+	done < <(comm -23 <(cat <<<"$all") <(sort -u <<<"$mapped"))
 	return $lost
 }
 

@@ -17,14 +17,16 @@ mail_sizes() {
 # Each part has its cover letter, with a subject and lines of up to 75 columns.  No figure
 # is left to be measured (@MEASURE@), and no patch is named by a number, which changes.
 cover_letters() {
-	local part
+	local part letters
 	for part in $(parts | cut -d' ' -f2); do
 		cat "$patches/cover-$part.txt"
-		grep -qF "$(head -n1 "$patches/cover-$part.txt")" \
-			"$build"/series/*-"$part"/0000-cover-letter.patch
+		# A long subject is folded.
+		sed -z 's/\n / /g' "$build"/series/*-"$part"/0000-cover-letter.patch |
+			grep -F "] $(head -n1 "$patches/cover-$part.txt")"
 		no '@MEASURE@|\bpatch(es)? [0-9]|^.{76}' "$patches/cover-$part.txt"
 	done
-	[ "$(ls "$patches"/cover-*.txt | wc -l)" = "$(parts | wc -l)" ]
+	letters=("$patches"/cover-*.txt)
+	[ ${#letters[@]} = "$(parts | wc -l)" ]
 }
 
 # Four complaints are not heeded: the new files match patterns in MAINTAINERS already,
