@@ -13,9 +13,9 @@ compiles() {
 	CHECK=1 "$root/lab/verbs/tree" "$1"
 	CHECK=1 "$root/lab/verbs/modules"
 	no 'warning:' "$build/log/check/modules"
-	configure gcc m on
-	clean kmake gcc-m-on W=1 drivers/gpu/drm/i915/gvt/kvmgt.o
-	[ -f "$build/check/gcc-m-on/drivers/gpu/drm/i915/gvt/kvmgt.o" ]
+	configure gcc on
+	clean kmake gcc-on W=1 drivers/gpu/drm/i915/gvt/kvmgt.o
+	[ -f "$build/check/gcc-on/drivers/gpu/drm/i915/gvt/kvmgt.o" ]
 }
 
 # The modules just built pass Linux's selftests of lab/data/prefix.
