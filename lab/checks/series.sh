@@ -45,5 +45,5 @@ check "mails are not too large for a list" mail_sizes
 check "cover letters" cover_letters
 for mail in "$build"/series/*/*.patch; do
 	case ${mail##*/} in 0000-* | '*.patch') continue ;; esac
-	check "checkpatch ${mail##*/}" checkpatch "$mail"
+	check "checkpatch ${mail#"$build/series/"}" checkpatch "$mail"
 done
