@@ -65,7 +65,7 @@ tree: fetch build/packages.tree ## the patched source, build/tree, own files as 
 refresh: fetch build/packages.tree ## edits of Linux's files in build/tree go back into their patches
 	@lab/verbs/refresh
 
-series: fetch build/packages.series ## the series as mails, build/series
+series: fetch build/packages.series ## the series as three sets of mails, build/series
 	@lab/verbs/series
 
 check: build/packages.check selftests ## each prefix of the series, warnings, style

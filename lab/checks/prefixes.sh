@@ -8,10 +8,7 @@
 . "$root/lab/lib/kbuild.sh"
 
 # The patches that end a part of the series, without the last: `make test` boots that.
-part_ends() {
-	awk '/^#=/ { print last } !/^#/ && NF { last = $1 }' "$patches/series" |
-		grep -vxF "$(series | tail -n1)"
-}
+part_ends() { parts | cut -d' ' -f1 | grep -vxF "$(series | tail -n1)"; }
 
 compiles() {
 	CHECK=1 "$root/lab/verbs/tree" "$1"

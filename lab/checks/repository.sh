@@ -27,5 +27,25 @@ shell_scripts() {
 	shellcheck -f gcc "${list[@]}" lab/checks/*.sh
 }
 
+# The map in README.md has each file below a folder, and nothing that is not there.
+whole_map() {
+	local all mapped='' files pattern glob lost=0
+	all=$(cd "$root" && git ls-files -co --exclude-standard | grep / | sort -u)
+	while read -r pattern; do
+		[ "$pattern" != build/ ] || continue
+		glob=$pattern
+		case $glob in */) glob+='**' ;; esac
+		files=$(cd "$root" && git ls-files -co --exclude-standard -- ":(glob)$glob")
+		[ -n "$files" ] || { say "error: README.md has $pattern, which is not there"; lost=1; }
+		mapped+=$files$'\n'
+	done < <(sed -n '/^## Where is what/,$ s/^    \([^ ][^ ]*\) .*/\1/p' "$root/README.md")
+	while read -r pattern; do
+		say "error: $pattern is not in the map of README.md"
+		lost=1
+	done < <(comm -23 <(cat <<<"$all") <(sort -u <<<"$mapped"))
+	return $lost
+}
+
+check "README's map is whole" whole_map
 check "own files are named once in the series" named_once
 check "shellcheck" shell_scripts

@@ -6,7 +6,27 @@ export_series() {
 	git -C "$root" config user.email >/dev/null ||
 		export GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0="Page Track Lab" \
 			GIT_CONFIG_KEY_1=user.email GIT_CONFIG_VALUE_1=lab@example.org
-	"$root/lab/verbs/series"
+	"$root/lab/verbs/series" || [ $? = 3 ] # 3: for the next check
+}
+
+mail_sizes() {
+	cat "$build/series.large"
+	[ ! -s "$build/series.large" ]
+}
+
+# Each part has its cover letter, with a subject and lines of up to 75 columns.  No figure
+# is left to be measured (@MEASURE@), and no patch is named by a number, which changes.
+cover_letters() {
+	local part letters
+	for part in $(parts | cut -d' ' -f2); do
+		cat "$patches/cover-$part.txt"
+		# A long subject is folded.
+		sed -z 's/\n / /g' "$build"/series/*-"$part"/0000-cover-letter.patch |
+			grep -F "] $(head -n1 "$patches/cover-$part.txt")"
+		no '@MEASURE@|\bpatch(es)? [0-9]|^.{76}' "$patches/cover-$part.txt"
+	done
+	letters=("$patches"/cover-*.txt)
+	[ ${#letters[@]} = "$(parts | wc -l)" ]
 }
 
 # Four complaints are not heeded: the new files match patterns in MAINTAINERS already,
@@ -21,6 +41,8 @@ checkpatch() {
 }
 
 check "export and git am" export_series
+check "mails are not too large for a list" mail_sizes
+check "cover letters" cover_letters
 for mail in "$build"/series/*/*.patch; do
 	case ${mail##*/} in 0000-* | '*.patch') continue ;; esac
 	check "checkpatch ${mail#"$build/series/"}" checkpatch "$mail"

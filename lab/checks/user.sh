@@ -28,6 +28,28 @@ documents() {
 	return $status
 }
 
+# What stands in ``...`` in our documents, outside of their example: each word of the
+# code's and each file.
+names() {
+	# shellcheck disable=SC2016 # no command is run
+	sed '/^\.\. code-block::/,/^[^ ]/d' "$@" | tr '\n' ' ' | grep -oP '``.*?``' | tr -d '`'
+}
+
+documented_names() {
+	local words=$scratch.words lost
+	names "$@" | grep -oE '[A-Za-z0-9_/]+\.[ch]\b|[A-Za-z_]\w*_\w+' | sort -u >"$words"
+	lost=$(
+		while read -r file; do
+			[ -n "$(find "$tree/arch/x86" -path "*/$file" -print -quit)" ] || echo "$file"
+		done < <(grep '\.' "$words")
+		cd "$tree" && grep -RhowFf <(grep -v '\.' "$words") arch/x86/kvm arch/x86/include virt/kvm include |
+			sort -u | comm -13 - <(grep -v '\.' "$words")
+	)
+	[ -z "$lost" ] || { say "error: in a document, and nowhere else:" "$lost"; return 1; }
+}
+
 own_files | grep -q '^tools/' && check "selftests compile without a warning" own_selftests
 # shellcheck disable=SC2046 # a list of words
 check "sphinx" documents $(own_files | grep '^Documentation/.*\.rst$')
+# shellcheck disable=SC2046
+check "names in the documents" documented_names $(own_files | sed -n "s,^Documentation/.*\.rst$,$root/&,p")

@@ -77,6 +77,12 @@ own_files() {
 		!/^#/ && NF { patch = $1 }' "$patches/series"
 }
 
+# The parts of the series: the last patch of each, and its name, with dashes.
+parts() {
+	awk '$1 == "#=" { name = $2; for (i = 3; i <= NF; i++) name = name "-" $i; print last, name }
+		!/^#/ && NF { last = $1 }' "$patches/series"
+}
+
 # The files of Linux that PATCH (a file) touches.
 touched() { sed -n 's,^\(---\|+++\) [ab]/\([^[:space:]]*\).*,\2,p' "$@" | sort -u; }
 

@@ -176,7 +176,7 @@ int kvm_page_track_register_notifier(struct kvm *kvm,
 				     struct kvm_page_track_notifier_node *n);
 
 /*
- * Remove what @n tracks and stop to call its callbacks; none runs when this
+ * Remove what @n tracks and stop calling its callbacks; none runs when this
  * returns.
  *
  * Context: process, may sleep; takes kvm->slots_arch_lock and kvm->mmu_lock.
@@ -208,7 +208,7 @@ int kvm_page_track_add_range(struct kvm *kvm, struct kvm_page_track_notifier_nod
 			     u8 action);
 
 /*
- * Stop to track what @n does of the gfns [@gfn, @gfn + @nr_pages).  What other
+ * Stop tracking what @n does of the gfns [@gfn, @gfn + @nr_pages).  What other
  * trackers and the shadow MMU do stays tracked.  @n may still be told of a write
  * that was under way.  A call that fails with -EINTR or -ENOMEM may have removed
  * gfns, lower ones first; one for up to 2^15 gfns, or one that fails otherwise, has

@@ -4,7 +4,7 @@
  *
  * Trackers are called before an access, at the fault and when KVM's emulator is about
  * to write, and after a write.  Whom to tell of a write is decided before it: who
- * stops to track the gfn between the write and the call is called all the same.
+ * stops tracking the gfn between the write and the call is called all the same.
  * kvm_page_track_wait() waits until such calls have returned:
  *
  *	vCPU				other thread

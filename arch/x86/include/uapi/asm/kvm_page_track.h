@@ -2,7 +2,7 @@
 /*
  * Page tracking: what userspace may call.
  *
- * Documentation/virt/kvm/page-track.rst has the calls, the errors and an example.
+ * Documentation/virt/kvm/page-track-api.rst has the calls, the errors and an example.
  */
 #ifndef _UAPI_ASM_X86_KVM_PAGE_TRACK_H
 #define _UAPI_ASM_X86_KVM_PAGE_TRACK_H

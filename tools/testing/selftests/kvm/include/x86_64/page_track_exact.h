@@ -94,7 +94,7 @@ void exact_reset(struct exact *x, const struct kvm_regs *regs);
 /* Run from where the vCPU is to the end, to an exception, or until KVM_RUN fails. */
 void exact_run(struct exact *x, struct exact_outcome *o);
 bool exact_has_ended(const struct exact_outcome *o);
-/* Stop to track a page, unless it was given up. */
+/* Stop tracking a page, unless it was given up. */
 void exact_untrack(struct tracker *t, uint64_t gpa);
 /* Print what differs.  False if anything does. */
 bool exact_is_same(struct exact *x, const char *name, const struct exact_outcome *want,
