@@ -27,6 +27,15 @@ static void set_segment(struct kvm_segment *seg, int type, bool is_system)
 	};
 }
 
+bool tg_shadowed(void)
+{
+	static int tdp = -1;
+
+	if (tdp < 0)
+		tdp = kvm_is_tdp_enabled();
+	return !tdp;
+}
+
 void tg_reset_vcpu(struct tiny_guest *g)
 {
 	struct kvm_vcpu_events events = {};

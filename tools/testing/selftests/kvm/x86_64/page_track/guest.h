@@ -101,12 +101,21 @@ struct tg_case {
 	void (*fn)(struct tiny_guest *g);
 	unsigned int modes;	/* TG_*_BIT */
 	bool needs_stats;	/* skip on a kernel without page_track_* */
+	void (*init)(struct tiny_guest *g);	/* run before fn, which it may skip */
 };
 
 /* Run each case in each of its modes, in a VM of its own.  Print TAP, exit. */
 void tg_run_cases(const struct tg_case *cases, int nr);
 /* The number of rounds that option -n asks for.  Any other option ends the test. */
 int tg_get_rounds(int argc, char *argv[], int by_default);
+/* The same with a seed, of option -s or of the clock.  Print how to repeat the test. */
+int tg_get_random_rounds(int argc, char *argv[], int by_default, uint32_t *seed);
+
+/* Random numbers of this thread: from 0 to @n - 1, and of 31 and of 64 bits. */
+void tg_seed(uint32_t seed);
+int tg_pick(int n);
+uint32_t tg_random(void);
+uint64_t tg_random_u64(void);
 
 void tg_init(struct tiny_guest *g, enum tg_mode mode);
 void tg_free(struct tiny_guest *g);
@@ -117,10 +126,7 @@ void tg_reset_vcpu(struct tiny_guest *g);
 const char *tg_mode_name(enum tg_mode mode);
 
 /* Does KVM shadow the page tables of @g? */
-static inline bool tg_shadowed(void)
-{
-	return !kvm_is_tdp_enabled();
-}
+bool tg_shadowed(void);
 
 /* Page tables as the host lays them out.  Level 1 is the one of 4K pages. */
 int tg_levels(const struct tiny_guest *g);

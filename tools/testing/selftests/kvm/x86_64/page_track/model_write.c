@@ -44,15 +44,8 @@ static bool fault(struct model *m, const struct write *w)
 	struct model_tracker *t;
 	bool emulated = false;
 
-	want = tracker_write_event(w->g, MODEL_VA + w->pos, MODEL_GPA + w->pos, NULL, 0);
+	want = tracker_untracked_event(w->g, MODEL_VA + w->pos, MODEL_GPA + w->pos);
 	want.rip = w->rip;
-	want.phase = KVM_PAGE_TRACK_PHASE_BEFORE;
-	want.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
-	/* In two dimensions, the CPU tells KVM no linear address. */
-	if (!m->shadowed) {
-		want.gva = 0;
-		want.flags &= ~KVM_PAGE_TRACK_EVENT_GVA;
-	}
 
 	for (t = m->trackers; t < m->trackers + MODEL_TRACKERS; t++) {
 		if (t->action[w->page] == TRACKER_ONCE) {

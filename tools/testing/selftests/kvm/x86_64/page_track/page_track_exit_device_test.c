@@ -137,7 +137,8 @@ static void test_lapic(struct tiny_guest *g)
 	kvm_vm_free(own.vm);
 }
 
-static void assert_device_written(struct tiny_guest *g, uint64_t gpa, const void *data, int len)
+static void assert_device_written(struct tiny_guest *g, uint64_t gpa, const void *data,
+				  int len)
 {
 	struct kvm_run *run = g->vcpu->run;
 

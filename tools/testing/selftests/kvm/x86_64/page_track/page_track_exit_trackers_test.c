@@ -2,42 +2,37 @@
 /* Action exit: several trackers of one page. */
 #include "ask.h"
 
+/* The second is asked for what the first wants.  Skip is stricter than all else. */
 static void test_two_trackers(struct tiny_guest *g)
 {
+	static const struct {
+		uint8_t reply;
+		uint32_t val, asked;	/* of the first to replace; of the second */
+		uint8_t second_reply;
+		uint32_t second_val, want;
+	} rounds[] = {
+		{ KVM_PAGE_TRACK_REPLY_REPLACE, ASK_VAL + 1, ASK_VAL + 1,
+		  KVM_PAGE_TRACK_REPLY_ALLOW, 0, ASK_VAL + 1 },
+		{ KVM_PAGE_TRACK_REPLY_ALLOW, 0, ASK_VAL,
+		  KVM_PAGE_TRACK_REPLY_REPLACE, ASK_VAL + 2, ASK_VAL + 2 },
+		{ KVM_PAGE_TRACK_REPLY_SKIP, 0, ASK_VAL,
+		  KVM_PAGE_TRACK_REPLY_REPLACE, ASK_VAL + 3, ASK_VAL + 2 },
+		{ KVM_PAGE_TRACK_REPLY_REPLACE, ASK_VAL + 3, ASK_VAL + 3,
+		  KVM_PAGE_TRACK_REPLY_SKIP, 0, ASK_VAL + 2 },
+	};
 	struct tracker first, second;
+	int i;
 
 	ask_init(g, &first, 1);
 	ask_init(g, &second, 2);
-
-	/* The second is asked for what the first wants. */
-	ask_start(g, TG_STORE4, ASK_VAL);
-	ASK_ASSERT_ASKED(g, 1, ASK_VAL);
-	ask_reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, ASK_VAL + 1);
-	ASK_ASSERT_ASKED(g, 2, ASK_VAL + 1);
-	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
-	ask_assert_ended(g, ASK_VAL + 1);
-
-	ask_start(g, TG_STORE4, ASK_VAL);
-	ASK_ASSERT_ASKED(g, 1, ASK_VAL);
-	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
-	ASK_ASSERT_ASKED(g, 2, ASK_VAL);
-	ask_reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, ASK_VAL + 2);
-	ask_assert_ended(g, ASK_VAL + 2);
-
-	/* Skip is stricter than all else. */
-	ask_start(g, TG_STORE4, ASK_VAL);
-	ASK_ASSERT_ASKED(g, 1, ASK_VAL);
-	ask_reply(g, KVM_PAGE_TRACK_REPLY_SKIP, 0);
-	ASK_ASSERT_ASKED(g, 2, ASK_VAL);
-	ask_reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, ASK_VAL + 3);
-	ask_assert_ended(g, ASK_VAL + 2);
-
-	ask_start(g, TG_STORE4, ASK_VAL);
-	ASK_ASSERT_ASKED(g, 1, ASK_VAL);
-	ask_reply(g, KVM_PAGE_TRACK_REPLY_REPLACE, ASK_VAL + 3);
-	ASK_ASSERT_ASKED(g, 2, ASK_VAL + 3);
-	ask_reply(g, KVM_PAGE_TRACK_REPLY_SKIP, 0);
-	ask_assert_ended(g, ASK_VAL + 2);
+	for (i = 0; i < ARRAY_SIZE(rounds); i++) {
+		ask_start(g, TG_STORE4, ASK_VAL);
+		ASK_ASSERT_ASKED(g, 1, ASK_VAL);
+		ask_reply(g, rounds[i].reply, rounds[i].val);
+		ASK_ASSERT_ASKED(g, 2, rounds[i].asked);
+		ask_reply(g, rounds[i].second_reply, rounds[i].second_val);
+		ask_assert_ended(g, rounds[i].want);
+	}
 
 	tracker_close(&first);
 	ask_start(g, TG_STORE4, ASK_VAL);

@@ -6,10 +6,8 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tracker.h"
@@ -19,23 +17,17 @@
 #define NR_PAGES	16
 #define NR_TRACKERS	4
 
-static uint32_t seed;
-static int nr_calls = 200000;
+static int nr_calls;
 static bool stop;
 
-static int pick(int n)
-{
-	return rand_r(&seed) % n;
-}
-
-static uint64_t pick_u64(void)
+static uint64_t pick_edge(void)
 {
 	static const uint64_t edges[] = {
 		0, 1, PAGE_SIZE, 1ul << 32, 1ul << 40, 1ul << 51, 1ul << 52, 1ul << 63,
 		-PAGE_SIZE, ~0ul,
 	};
 
-	return edges[pick(ARRAY_SIZE(edges))] + (pick(3) - 1) * pick(2) * PAGE_SIZE;
+	return edges[tg_pick(ARRAY_SIZE(edges))] + (tg_pick(3) - 1) * tg_pick(2) * PAGE_SIZE;
 }
 
 static void *write_pages(void *arg)
@@ -64,9 +56,9 @@ static void *write_pages(void *arg)
 static void replace_tracker(struct kvm_vm *vm, int *fd)
 {
 	struct kvm_create_page_tracker create = {
-		.nr_events = pick(4) ? 64 << pick(3) : rand_r(&seed),
-		.flags = pick(8) ? pick(2) : rand_r(&seed),
-		.reserved[1] = !pick(16),
+		.nr_events = tg_pick(4) ? 64 << tg_pick(3) : tg_random(),
+		.flags = tg_pick(8) ? tg_pick(2) : tg_random(),
+		.reserved[1] = !tg_pick(16),
 	};
 	int new = __vm_ioctl(vm, KVM_CREATE_PAGE_TRACKER, &create);
 
@@ -80,7 +72,7 @@ static void replace_tracker(struct kvm_vm *vm, int *fd)
 
 static void use_ring(int fd)
 {
-	size_t size = (1 + (1 << pick(3))) * PAGE_SIZE;
+	size_t size = (1 + (1 << tg_pick(3))) * PAGE_SIZE;
 	struct kvm_page_track_ring *ring;
 
 	ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -88,10 +80,10 @@ static void use_ring(int fd)
 		TEST_ASSERT(errno == EINVAL, "mmap(): errno %d", errno);
 		return;
 	}
-	if (pick(4))
+	if (tg_pick(4))
 		ring->tail = ring->head;
 	else
-		memset(ring, rand_r(&seed), size);
+		memset(ring, tg_random(), size);
 	munmap(ring, size);
 }
 
@@ -102,27 +94,27 @@ static void change_range(int fd)
 		KVM_PAGE_TRACK_REMOVE_RANGE, KVM_PAGE_TRACK_NEXT_RANGE,
 	};
 	struct kvm_page_track_range range = {
-		.gpa = GPA + pick(NR_PAGES) * PAGE_SIZE,
-		.size = (1 + pick(NR_PAGES)) * PAGE_SIZE,
-		.action = pick(3),
+		.gpa = GPA + tg_pick(NR_PAGES) * PAGE_SIZE,
+		.size = (1 + tg_pick(NR_PAGES)) * PAGE_SIZE,
+		.action = tg_pick(3),
 	};
 
 	/* As it is, or with something random. */
-	switch (pick(12)) {
+	switch (tg_pick(12)) {
 	case 0:
-		range.gpa = pick_u64();
+		range.gpa = pick_edge();
 		break;
 	case 1:
-		range.size = pick_u64();
+		range.size = pick_edge();
 		break;
 	case 2:
-		range.mode = pick_u64();
+		range.mode = pick_edge();
 		break;
 	case 3:
-		range.action = pick_u64();
+		range.action = pick_edge();
 		break;
 	case 4:
-		range.reserved = pick_u64();
+		range.reserved = pick_edge();
 		break;
 	case 5:
 		range.size = 0;
@@ -130,7 +122,7 @@ static void change_range(int fd)
 		break;
 	}
 
-	if (ioctl(fd, ioctls[pick(ARRAY_SIZE(ioctls))], &range))
+	if (ioctl(fd, ioctls[tg_pick(ARRAY_SIZE(ioctls))], &range))
 		TEST_ASSERT(errno == EINVAL || errno == ENOENT, "a range: errno %d", errno);
 }
 
@@ -149,10 +141,10 @@ static void test_calls(struct tiny_guest *g)
 	pthread_create(&thread, NULL, write_pages, &writer);
 
 	for (i = 0; i < nr_calls; i++) {
-		fd = &fds[pick(NR_TRACKERS)];
-		if (*fd < 0 || !pick(1000))
+		fd = &fds[tg_pick(NR_TRACKERS)];
+		if (*fd < 0 || !tg_pick(1000))
 			replace_tracker(g->vm, fd);
-		else if (!pick(100))
+		else if (!tg_pick(100))
 			use_ring(*fd);
 		else
 			change_range(*fd);
@@ -174,24 +166,10 @@ int main(int argc, char *argv[])
 	static const struct tg_case cases[] = {
 		{ "random calls", test_calls, TG_4LEVEL_BIT },
 	};
-	int opt;
-
-	seed = time(NULL);
-	while ((opt = getopt(argc, argv, "n:s:")) != -1) {
-		switch (opt) {
-		case 'n':
-			nr_calls = atoi_positive("Number of calls", optarg);
-			break;
-		case 's':
-			seed = atoi_non_negative("Seed", optarg);
-			break;
-		default:
-			printf("usage: %s [-n calls] [-s seed]\n", argv[0]);
-			exit(1);
-		}
-	}
+	uint32_t seed;
 
 	tracker_require();
-	pr_info("Repeat with -n %d -s %u\n", nr_calls, seed);
+	nr_calls = tg_get_random_rounds(argc, argv, 200000, &seed);
+	tg_seed(seed);
 	tg_run_cases(cases, ARRAY_SIZE(cases));
 }

@@ -9,8 +9,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "tracker.h"
 
@@ -21,14 +19,13 @@
 #define GPA		tg_data(0)
 #define MAX_PIECES	128	/* of one operation */
 
-static uint32_t first_seed;
-static int nr_ops = 400;
+static uint32_t seed;
+static int nr_ops;
 
 struct writer {
 	struct tiny_guest g;
 	uint8_t ref[AREA_SIZE];
 	uint64_t va, gpa;
-	uint32_t seed;
 	pthread_t thread;
 
 	/* What has to be in the log, and how much of it was. */
@@ -37,24 +34,13 @@ struct writer {
 	uint64_t stops;
 };
 
-static int pick(struct writer *w, int n)
-{
-	return rand_r(&w->seed) % n;
-}
-
-static uint64_t pick_u64(struct writer *w)
-{
-	return (uint64_t)rand_r(&w->seed) << 42 ^ (uint64_t)rand_r(&w->seed) << 21 ^
-	       rand_r(&w->seed);
-}
-
 /* Most often near the edge of two pages. */
-static int pick_offset(struct writer *w, int max_len)
+static int pick_offset(int max_len)
 {
-	int offset = pick(w, AREA_SIZE - max_len);
+	int offset = tg_pick(AREA_SIZE - max_len);
 
-	if (pick(w, 4)) {
-		offset = (1 + pick(w, AREA_PAGES - 1)) * PAGE_SIZE - 20 + pick(w, 24);
+	if (tg_pick(4)) {
+		offset = (1 + tg_pick(AREA_PAGES - 1)) * PAGE_SIZE - 20 + tg_pick(24);
 		if (offset > AREA_SIZE - max_len)
 			offset = AREA_SIZE - max_len;
 	}
@@ -155,27 +141,27 @@ static void do_random_op(struct writer *w)
 		TG_CMPXCHG4, TG_CMPXCHG8, TG_CMPXCHG8B, TG_PUSH, TG_REP_STOS4,
 		TG_REP_MOVS1,
 	};
-	enum tg_op op = ops[pick(w, ARRAY_SIZE(ops))];
+	enum tg_op op = ops[tg_pick(ARRAY_SIZE(ops))];
 	struct kvm_regs regs = {
-		.rdi = w->va + pick_offset(w, 160),
-		.rsi = w->va + pick_offset(w, 160),
-		.rax = pick_u64(w),
-		.rbx = pick_u64(w),
-		.rcx = pick_u64(w),
-		.rdx = pick_u64(w),
+		.rdi = w->va + pick_offset(160),
+		.rsi = w->va + pick_offset(160),
+		.rax = tg_random_u64(),
+		.rbx = tg_random_u64(),
+		.rcx = tg_random_u64(),
+		.rdx = tg_random_u64(),
 	};
 	uint64_t old;
 
 	if (op == TG_REP_STOS4 || op == TG_REP_MOVS1)
-		regs.rcx = pick(w, 40);
+		regs.rcx = tg_pick(40);
 	if (op == TG_PUSH)
 		regs.rdi += 8;
 
 	/* Have every other compare-and-exchange succeed. */
 	memcpy(&old, w->ref + (regs.rdi - w->va), sizeof(old));
-	if (pick(w, 2) && (op == TG_CMPXCHG4 || op == TG_CMPXCHG8)) {
+	if (tg_pick(2) && (op == TG_CMPXCHG4 || op == TG_CMPXCHG8)) {
 		regs.rax = old;
-	} else if (pick(w, 2) && op == TG_CMPXCHG8B) {
+	} else if (tg_pick(2) && op == TG_CMPXCHG8B) {
 		regs.rax = (uint32_t)old;
 		regs.rdx = old >> 32;
 	}
@@ -198,6 +184,7 @@ static void *write_all(void *arg)
 	struct writer *w = arg;
 	int i;
 
+	tg_seed(seed + w->g.vcpu->id);
 	for (i = 0; i < nr_ops; i++)
 		do_random_op(w);
 	return NULL;
@@ -208,7 +195,6 @@ static void init_writer(struct tiny_guest *g, struct writer *w, int i)
 	int j;
 
 	memset(w, 0, sizeof(*w));
-	w->seed = first_seed + i;
 	w->va = VA + i * AREA_SIZE;
 	w->gpa = GPA + i * AREA_SIZE;
 	for (j = 0; j < AREA_PAGES; j++)
@@ -301,24 +287,8 @@ int main(int argc, char *argv[])
 		{ "the log of one vCPU is exact", test_one, TG_4LEVEL_BIT },
 		{ "the log of several vCPUs is exact", test_several, TG_4LEVEL_BIT },
 	};
-	int opt;
-
-	first_seed = time(NULL);
-	while ((opt = getopt(argc, argv, "n:s:")) != -1) {
-		switch (opt) {
-		case 'n':
-			nr_ops = atoi_positive("Number of operations", optarg);
-			break;
-		case 's':
-			first_seed = atoi_non_negative("Seed", optarg);
-			break;
-		default:
-			printf("usage: %s [-n operations] [-s seed]\n", argv[0]);
-			exit(1);
-		}
-	}
 
 	tracker_require();
-	pr_info("Repeat with -n %d -s %u\n", nr_ops, first_seed);
+	nr_ops = tg_get_random_rounds(argc, argv, 400, &seed);
 	tg_run_cases(cases, ARRAY_SIZE(cases));
 }

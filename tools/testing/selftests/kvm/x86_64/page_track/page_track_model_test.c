@@ -8,13 +8,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "model.h"
 
-static uint32_t first_seed, seed;
-static int nr_steps = 20000;
+static uint32_t seed;
+static int nr_steps;
 static int step;		/* 0 before the first and after the last */
 static char what[256];		/* the step does */
 
@@ -24,25 +22,14 @@ static char what[256];		/* the step does */
 static void print_step(void)
 {
 	if (step)
-		fprintf(stderr, "Step %d of -n %d -s %u: %s\n", step, nr_steps, first_seed,
+		fprintf(stderr, "Step %d of -n %d -s %u: %s\n", step, nr_steps, seed,
 			what);
-}
-
-static int pick(int n)
-{
-	return rand_r(&seed) % n;
-}
-
-static uint64_t pick_u64(void)
-{
-	return (uint64_t)rand_r(&seed) << 42 ^ (uint64_t)rand_r(&seed) << 21 ^
-	       rand_r(&seed);
 }
 
 /* The first page from a random one on that has a slot.  -1 if there is no slot. */
 static int pick_page(struct model *m)
 {
-	int i, page = pick(MODEL_PAGES);
+	int i, page = tg_pick(MODEL_PAGES);
 
 	for (i = 0; i < MODEL_PAGES; i++, page = (page + 1) % MODEL_PAGES) {
 		if (model_find_slot(m, page))
@@ -54,7 +41,7 @@ static int pick_page(struct model *m)
 /* Often near the end of a page, and beyond it only if the next one has a slot. */
 static int pick_offset(struct model *m, int page, int len)
 {
-	int offset = pick(2) ? pick(PAGE_SIZE) : PAGE_SIZE - 1 - pick(2 * len);
+	int offset = tg_pick(2) ? tg_pick(PAGE_SIZE) : PAGE_SIZE - 1 - tg_pick(2 * len);
 
 	if (offset + len > PAGE_SIZE && !model_find_slot(m, page + 1))
 		offset = PAGE_SIZE - len;
@@ -64,9 +51,9 @@ static int pick_offset(struct model *m, int page, int len)
 /* Whatever the reply is, there are bytes that KVM may only use to replace. */
 static uint8_t pick_reply(uint8_t *data)
 {
-	uint64_t other[2] = { pick_u64(), pick_u64() };
+	uint64_t other[2] = { tg_random_u64(), tg_random_u64() };
 	size_t len = strlen(what);
-	int reply = pick(KVM_PAGE_TRACK_REPLY_REPLACE + 1);
+	int reply = tg_pick(KVM_PAGE_TRACK_REPLY_REPLACE + 1);
 
 	snprintf(what + len, sizeof(what) - len, ", reply %d", reply);
 	memcpy(data, other, sizeof(other));
@@ -75,8 +62,8 @@ static uint8_t pick_reply(uint8_t *data)
 
 static void do_write(struct model *m)
 {
-	int vcpu = pick(MODEL_VCPUS), len = 1 << pick(5), page = pick_page(m), offset;
-	uint64_t data = pick_u64();
+	int vcpu = tg_pick(MODEL_VCPUS), len = 1 << tg_pick(5), page = pick_page(m), offset;
+	uint64_t data = tg_random_u64();
 
 	if (page < 0)
 		return;
@@ -89,8 +76,8 @@ static void do_write(struct model *m)
 /* So that not only writes make SPTEs. */
 static void do_read(struct model *m)
 {
-	int vcpu = pick(MODEL_VCPUS), page = pick_page(m);
-	int offset = pick(PAGE_SIZE) & ~3;
+	int vcpu = tg_pick(MODEL_VCPUS), page = pick_page(m);
+	int offset = tg_pick(PAGE_SIZE) & ~3;
 
 	if (page < 0)
 		return;
@@ -103,7 +90,7 @@ static struct model_tracker *pick_tracker(struct model *m, int *i)
 {
 	int n;
 
-	*i = pick(MODEL_TRACKERS);
+	*i = tg_pick(MODEL_TRACKERS);
 	for (n = 0; n < MODEL_TRACKERS; n++, *i = (*i + 1) % MODEL_TRACKERS) {
 		if (m->trackers[*i].exists)
 			return &m->trackers[*i];
@@ -114,13 +101,13 @@ static struct model_tracker *pick_tracker(struct model *m, int *i)
 /* Most are short. */
 static void pick_range(int *page, int *nr)
 {
-	*nr = 1 + pick(pick(6) ? 6 : MODEL_PAGES);
-	*page = pick(MODEL_PAGES - *nr + 1);
+	*nr = 1 + tg_pick(tg_pick(6) ? 6 : MODEL_PAGES);
+	*page = tg_pick(MODEL_PAGES - *nr + 1);
 }
 
 static void do_add(struct model *m)
 {
-	int i, page, nr, action = pick(TRACKER_EXIT + 1);
+	int i, page, nr, action = tg_pick(TRACKER_EXIT + 1);
 	struct model_tracker *t = pick_tracker(m, &i);
 
 	if (!t)
@@ -145,7 +132,7 @@ static void do_remove(struct model *m)
 
 static void do_next(struct model *m)
 {
-	int i, page = pick(MODEL_PAGES + 1);
+	int i, page = tg_pick(MODEL_PAGES + 1);
 	struct model_tracker *t = pick_tracker(m, &i);
 
 	if (!t)
@@ -162,7 +149,7 @@ static void do_wrong(struct model *m)
 		KVM_PAGE_TRACK_NEXT_RANGE,
 	};
 	struct kvm_page_track_range range = {};
-	int i, page, nr, call = pick(ARRAY_SIZE(ioctls));
+	int i, page, nr, call = tg_pick(ARRAY_SIZE(ioctls));
 	struct model_tracker *t = pick_tracker(m, &i);
 
 	if (!t)
@@ -171,24 +158,24 @@ static void do_wrong(struct model *m)
 	range.gpa = model_gpa(page);
 	range.size = call == 2 ? 0 : nr * PAGE_SIZE;
 
-	switch (pick(6)) {
+	switch (tg_pick(6)) {
 	case 0:
-		range.gpa += 1 + pick(PAGE_SIZE - 1);
+		range.gpa += 1 + tg_pick(PAGE_SIZE - 1);
 		break;
 	case 1:
-		range.size += 1 + pick(PAGE_SIZE - 1);
+		range.size += 1 + tg_pick(PAGE_SIZE - 1);
 		break;
 	case 2:
 		range.size = call == 2 ? PAGE_SIZE : 0;
 		break;
 	case 3:
-		range.mode = 1 + pick(1000);
+		range.mode = 1 + tg_pick(1000);
 		break;
 	case 4:
-		range.action = call ? 1 + pick(3) : TRACKER_EXIT + 1;
+		range.action = call ? 1 + tg_pick(3) : TRACKER_EXIT + 1;
 		break;
 	case 5:
-		range.reserved = pick_u64() | 1;
+		range.reserved = tg_random_u64() | 1;
 		break;
 	}
 
@@ -202,8 +189,8 @@ static void do_wrong(struct model *m)
 /* Beyond guest physical addresses, which end at bit 52 at the latest. */
 static void do_beyond(struct model *m)
 {
-	uint64_t gpa = pick(2) ? BIT_ULL(52) - pick(4) * PAGE_SIZE : -4 * PAGE_SIZE;
-	unsigned long call = pick(2) ? KVM_PAGE_TRACK_ADD_RANGE : KVM_PAGE_TRACK_REMOVE_RANGE;
+	uint64_t gpa = tg_pick(2) ? BIT_ULL(52) - tg_pick(4) * PAGE_SIZE : -4 * PAGE_SIZE;
+	unsigned long call = tg_pick(2) ? KVM_PAGE_TRACK_ADD_RANGE : KVM_PAGE_TRACK_REMOVE_RANGE;
 	struct kvm_page_track_range range;
 	int i, r;
 	struct model_tracker *t = pick_tracker(m, &i);
@@ -211,7 +198,7 @@ static void do_beyond(struct model *m)
 	if (!t)
 		return;
 	say("tracker %d does call 0x%lx beyond the end, 0x%lx", i, call, gpa);
-	r = tracker_ioctl(&t->t, call, gpa, (4 + pick(8)) * PAGE_SIZE, 0);
+	r = tracker_ioctl(&t->t, call, gpa, (4 + tg_pick(8)) * PAGE_SIZE, 0);
 	TEST_ASSERT(r == EINVAL, "Wanted errno %d, got %d", EINVAL, r);
 	r = tracker_next(&t->t, gpa, &range);
 	TEST_ASSERT(r == ENOENT, "Next range: wanted errno %d, got %d", ENOENT, r);
@@ -220,22 +207,22 @@ static void do_beyond(struct model *m)
 
 static void do_slot(struct model *m)
 {
-	int i = pick(MODEL_SLOTS);
+	int i = tg_pick(MODEL_SLOTS);
 	struct model_slot *s = &m->slots[i];
-	int nr = s->nr ?: 1 + pick(MODEL_SLOT_PAGES);
-	int first = s->nr ? s->first : pick(MODEL_PAGES - nr + 1);
+	int nr = s->nr ?: 1 + tg_pick(MODEL_SLOT_PAGES);
+	int first = s->nr ? s->first : tg_pick(MODEL_PAGES - nr + 1);
 	uint32_t flags = s->flags;
 
-	switch (s->nr ? pick(3) : 2) {
+	switch (s->nr ? tg_pick(3) : 2) {
 	case 0:
 		nr = 0;
 		flags = 0;
 		break;
 	case 1:
-		first = pick(MODEL_PAGES - nr + 1);
+		first = tg_pick(MODEL_PAGES - nr + 1);
 		break;
 	case 2:
-		flags ^= pick(2) * KVM_MEM_LOG_DIRTY_PAGES;
+		flags ^= tg_pick(2) * KVM_MEM_LOG_DIRTY_PAGES;
 		break;
 	}
 
@@ -246,7 +233,7 @@ static void do_slot(struct model *m)
 
 static void do_log(struct model *m)
 {
-	int i = pick(MODEL_SLOTS);
+	int i = tg_pick(MODEL_SLOTS);
 
 	say("dirty log of slot %d", i);
 	if (m->slots[i].flags & KVM_MEM_LOG_DIRTY_PAGES)
@@ -256,13 +243,13 @@ static void do_log(struct model *m)
 /* Let there be more trackers than not. */
 static void do_tracker(struct model *m)
 {
-	int i = pick(MODEL_TRACKERS);
+	int i = tg_pick(MODEL_TRACKERS);
 	struct model_tracker *t = &m->trackers[i];
 
 	say("tracker %d is closed or created", i);
 	if (!t->exists)
-		model_create_tracker(m, t, KVM_PAGE_TRACK_MIN_EVENTS << pick(3), pick(2));
-	else if (!pick(3))
+		model_create_tracker(m, t, KVM_PAGE_TRACK_MIN_EVENTS << tg_pick(3), tg_pick(2));
+	else if (!tg_pick(3))
 		model_close_tracker(t);
 }
 
@@ -288,7 +275,7 @@ static void do_step(struct model *m)
 		{ 8, do_next }, { 4, do_wrong }, { 1, do_beyond }, { 6, do_slot },
 		{ 2, do_log }, { 3, do_tracker }, { 2, do_lists },
 	};
-	int i, n = pick(100);
+	int i, n = tg_pick(100);
 
 	for (i = 0; n >= steps[i].weight; i++)
 		n -= steps[i].weight;
@@ -301,7 +288,7 @@ static void test_model(struct tiny_guest *g)
 {
 	struct model m;
 
-	seed = first_seed;
+	tg_seed(seed);
 	model_init(&m, g);
 	m.reply = pick_reply;
 	for (step = 1; step <= nr_steps; step++)
@@ -320,25 +307,9 @@ int main(int argc, char *argv[])
 	static const struct tg_case cases[] = {
 		{ "random steps", test_model, TG_4LEVEL_BIT },
 	};
-	int opt;
-
-	first_seed = time(NULL);
-	while ((opt = getopt(argc, argv, "n:s:")) != -1) {
-		switch (opt) {
-		case 'n':
-			nr_steps = atoi_positive("Number of steps", optarg);
-			break;
-		case 's':
-			first_seed = atoi_non_negative("Seed", optarg);
-			break;
-		default:
-			printf("usage: %s [-n steps] [-s seed]\n", argv[0]);
-			exit(1);
-		}
-	}
 
 	tracker_require();
-	pr_info("Repeat with -n %d -s %u\n", nr_steps, first_seed);
+	nr_steps = tg_get_random_rounds(argc, argv, 20000, &seed);
 	atexit(print_step);
 	tg_run_cases(cases, ARRAY_SIZE(cases));
 }

@@ -28,19 +28,9 @@ static void init_pages(struct tiny_guest *g, struct tracker *t)
 /* The event of the vCPU's first write to @page, before it happens. */
 static struct kvm_page_track_event once_event(struct tiny_guest *g, int page, int offset)
 {
-	struct kvm_page_track_event event =
-		tracker_write_event(g, VA + page * PAGE_SIZE + offset,
-				    GPA + page * PAGE_SIZE + offset, NULL, 0);
+	uint64_t pos = page * PAGE_SIZE + offset;
 
-	event.phase = KVM_PAGE_TRACK_PHASE_BEFORE;
-	event.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
-
-	/* In two dimensions, the CPU tells KVM no linear address. */
-	if (!tg_shadowed()) {
-		event.gva = 0;
-		event.flags &= ~KVM_PAGE_TRACK_EVENT_GVA;
-	}
-	return event;
+	return tracker_untracked_event(g, VA + pos, GPA + pos);
 }
 
 static void assert_ranges(struct tracker *t, int page, int nr)

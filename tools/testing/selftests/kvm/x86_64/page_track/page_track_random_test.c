@@ -3,10 +3,6 @@
  * Random stores to page tables, of any size and at any place, against a model:
  * after a flush, each address has to lead where a walk by the host leads.
  */
-#include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
-
 #include "guest.h"
 
 /*
@@ -19,8 +15,7 @@
 #define ROUND_STORES	4	/* at most; more might be taken for a flood */
 #define ROUND_LOADS	8
 
-static uint32_t seed;
-static int nr_rounds = 80;
+static int nr_rounds;
 
 struct tables {
 	uint64_t first[4];	/* of each level, [0] are data pages */
@@ -28,19 +23,14 @@ struct tables {
 	uint64_t base;		/* what these map from */
 };
 
-static int pick(int n)
-{
-	return rand_r(&seed) % n;
-}
-
 static uint64_t random_entry(struct tiny_guest *g, const struct tables *t, int level)
 {
-	uint64_t entry, gpa = t->first[level - 1] + pick(NR_TABLES) * PAGE_SIZE;
+	uint64_t entry, gpa = t->first[level - 1] + tg_pick(NR_TABLES) * PAGE_SIZE;
 
 	entry = tg_make_entry(g, level, gpa);
 
 	/* A fault costs much more than a load. */
-	return pick(16) ? entry : entry & ~1ul;
+	return tg_pick(16) ? entry : entry & ~1ul;
 }
 
 static void fill_tables(struct tiny_guest *g, const struct tables *t, int level)
@@ -89,14 +79,14 @@ static uint64_t random_va(struct tiny_guest *g, const struct tables *t)
 	uint64_t va = t->base;
 
 	for (level = 1; level <= t->top; level++) {
-		index = pick(NR_ENTRIES);
+		index = tg_pick(NR_ENTRIES);
 		if (index >= NR_ENTRIES / 2)
 			index += n - NR_ENTRIES;
 		va += (uint64_t)index << tg_shift(g, level);
 	}
 
 	if (g->mode != TG_PAE)
-		va += (uint64_t)pick(NR_ENTRIES) << tg_shift(g, t->top + 1);
+		va += (uint64_t)tg_pick(NR_ENTRIES) << tg_shift(g, t->top + 1);
 
 	return va;
 }
@@ -105,16 +95,16 @@ static uint64_t random_va(struct tiny_guest *g, const struct tables *t)
 static void random_store(struct tiny_guest *g, const struct tables *t, int level)
 {
 	uint64_t table, index, pos, bytes[4];
-	int i, esize = tg_entry_size(g), size = BIT(pick(4));
+	int i, esize = tg_entry_size(g), size = BIT(tg_pick(4));
 
 	if (level > t->top) {
 		table = g->root;
-		index = (t->base >> tg_shift(g, level)) + pick(NR_ENTRIES - 2);
+		index = (t->base >> tg_shift(g, level)) + tg_pick(NR_ENTRIES - 2);
 	} else {
 		/* In PAE paging, one of the top level is in use. */
 		i = g->mode == TG_PAE && level == t->top ? 1 : NR_TABLES - 1;
-		table = t->first[level] + pick(i) * PAGE_SIZE;
-		index = pick(NR_ENTRIES);
+		table = t->first[level] + tg_pick(i) * PAGE_SIZE;
+		index = tg_pick(NR_ENTRIES);
 		if (index >= NR_ENTRIES / 2)
 			index += PAGE_SIZE / esize - NR_ENTRIES;
 	}
@@ -125,7 +115,7 @@ static void random_store(struct tiny_guest *g, const struct tables *t, int level
 			bytes[i] |= random_entry(g, t, level) << 32;
 	}
 
-	pos = pick(esize);
+	pos = tg_pick(esize);
 	tg_store(g, tg_edit_va(table + index * esize + pos),
 		 *(uint64_t *)((uint8_t *)bytes + pos), size);
 }
@@ -147,9 +137,9 @@ static void test_random(struct tiny_guest *g)
 			TG_ASSERT_LOAD(g, va[i], tg_translate(g, va[i]));
 		}
 
-		n = 1 + pick(ROUND_STORES);
+		n = 1 + tg_pick(ROUND_STORES);
 		for (i = 0; i < n; i++)
-			random_store(g, &t, i ? 1 + pick(top) : top);
+			random_store(g, &t, i ? 1 + tg_pick(top) : top);
 
 		tg_flush(g);
 		for (i = 0; i < ROUND_LOADS; i++)
@@ -165,23 +155,9 @@ int main(int argc, char *argv[])
 	static const struct tg_case cases[] = {
 		{ "random stores", test_random, TG_ALL_MODES },
 	};
-	int opt;
+	uint32_t seed;
 
-	seed = time(NULL);
-	while ((opt = getopt(argc, argv, "n:s:")) != -1) {
-		switch (opt) {
-		case 'n':
-			nr_rounds = atoi_positive("Number of rounds", optarg);
-			break;
-		case 's':
-			seed = atoi_non_negative("Seed", optarg);
-			break;
-		default:
-			printf("usage: %s [-n rounds] [-s seed]\n", argv[0]);
-			exit(1);
-		}
-	}
-
-	pr_info("Repeat with -n %d -s %u\n", nr_rounds, seed);
+	nr_rounds = tg_get_random_rounds(argc, argv, 80, &seed);
+	tg_seed(seed);
 	tg_run_cases(cases, ARRAY_SIZE(cases));
 }

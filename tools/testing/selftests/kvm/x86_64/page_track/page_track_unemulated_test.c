@@ -51,14 +51,9 @@ static void run_unemulated(struct tiny_guest *g, enum tg_op op, int offset)
 	byte = *(uint8_t *)addr_gpa2hva(g->vm, GPA + offset);
 	TEST_ASSERT(byte != 0xee, "Operation %d did not write", op);
 
-	want = tracker_write_event(g, VA + offset, GPA + offset, NULL, 0);
-	want.phase = KVM_PAGE_TRACK_PHASE_BEFORE;
-	want.flags |= KVM_PAGE_TRACK_EVENT_DROPPED | KVM_PAGE_TRACK_EVENT_UNEMULATED;
+	want = tracker_untracked_event(g, VA + offset, GPA + offset);
+	want.flags |= KVM_PAGE_TRACK_EVENT_UNEMULATED;
 	want.rip = tg_op_rip(op);
-	if (!tg_shadowed()) {
-		want.flags &= ~KVM_PAGE_TRACK_EVENT_GVA;
-		want.gva = 0;
-	}
 	TRACKER_ASSERT_EVENT(&notify, &want);
 	TRACKER_ASSERT_EMPTY(&notify);
 	TRACKER_ASSERT_EMPTY(&once);

@@ -141,6 +141,20 @@ struct kvm_page_track_event tracker_write_event(struct tiny_guest *g, uint64_t g
 	return event;
 }
 
+struct kvm_page_track_event tracker_untracked_event(struct tiny_guest *g, uint64_t gva,
+						    uint64_t gpa)
+{
+	struct kvm_page_track_event event = tracker_write_event(g, gva, gpa, NULL, 0);
+
+	event.phase = KVM_PAGE_TRACK_PHASE_BEFORE;
+	event.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
+	if (!tg_shadowed()) {
+		event.gva = 0;
+		event.flags &= ~KVM_PAGE_TRACK_EVENT_GVA;
+	}
+	return event;
+}
+
 static void print_event(const char *what, const struct kvm_page_track_event *e)
 {
 	pr_info("%s event %llu: gpa 0x%llx gva 0x%llx rip 0x%llx cr3 0x%llx vcpu %u len %u as %u mode %u phase %u flags 0x%x data %016llx %016llx\n",

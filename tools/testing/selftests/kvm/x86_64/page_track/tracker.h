@@ -50,6 +50,13 @@ struct kvm_page_track_event tracker_write_event(struct tiny_guest *g, uint64_t g
 						uint64_t gpa, const void *data,
 						uint16_t len);
 
+/*
+ * The same for a page that is given up at the fault, before the store.  In two
+ * dimensions, the CPU tells KVM no linear address.
+ */
+struct kvm_page_track_event tracker_untracked_event(struct tiny_guest *g, uint64_t gva,
+						    uint64_t gpa);
+
 #define TRACKER_ASSERT_EVENT(t, want) tracker_assert_event(t, want, __FILE__, __LINE__)
 #define TRACKER_ASSERT_EMPTY(t) tracker_assert_empty(t, __FILE__, __LINE__)
 
