@@ -3,10 +3,17 @@
  * An aligned access of 2, 4 or 8 bytes to a tracked page is one access: no other vCPU
  * sees, or is seen in, the middle of it.  A locked one is atomic.
  *
+ * A breakpoint of the host counts its loads and stores: certain, where another vCPU
+ * would have to look at the right time.  Then others look, in case they see more.
+ *
  * One that crosses pages is not, even if it is locked: that is a limit.
  */
+#include <linux/hw_breakpoint.h>
+#include <linux/perf_event.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "exact.h"
 #include "kselftest.h"
@@ -17,6 +24,7 @@
 #define PLAIN_VA	(TRACKED_VA + PAGE_SIZE)
 #define OFFSET		0x100
 #define NR_EVENTS	64
+#define PIECE		50	/* stores until a look at who watches */
 
 /* The pieces of torn.S. */
 enum cell {
@@ -67,6 +75,110 @@ static uint64_t get_torn(uint64_t val, int size)
 	return val == ones ? 0 : val;
 }
 
+static const struct {
+	enum cell cell;
+	const char *name;
+	int size;
+} copies[] = {
+	{ MOVS2, "movsw", 2 },
+	{ MOVS4, "movsl", 4 },
+	{ MOVS8, "movsq", 8 },
+	{ PUSH8, "push", 8 },
+	{ POP8, "pop", 8 },
+};
+
+static void clear(struct tiny_guest *g)
+{
+	memset(addr_gpa2hva(g->vm, tg_data(0)), 0, 2 * PAGE_SIZE);
+}
+
+/* Accesses of this thread, in the kernel as well, to the 8 bytes at @hva.  -1 if not. */
+static int open_counter(void *hva, int type)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_BREAKPOINT,
+		.size = sizeof(attr),
+		.bp_type = type,
+		.bp_addr = (uint64_t)hva,
+		.bp_len = HW_BREAKPOINT_LEN_8,
+	};
+
+	return syscall(__NR_perf_event_open, &attr, 0, -1, -1, 0);
+}
+
+static uint64_t close_counter(int fd)
+{
+	uint64_t n;
+
+	TEST_ASSERT(read(fd, &n, sizeof(n)) == sizeof(n), "No count of a breakpoint");
+	close(fd);
+	return n;
+}
+
+/* Three stores and two loads.  QEMU's breakpoints count right if they do not overlap. */
+static int count_own(void *hva, int type)
+{
+	int fd = open_counter(hva, type);
+	volatile uint32_t *half = hva;
+	volatile uint64_t *word = hva;
+
+	if (fd < 0)
+		return -1;
+
+	*word = 1;
+	half[0] = 2;
+	half[1] = 3;
+	(void)*word;
+	(void)half[1];
+	return close_counter(fd);
+}
+
+static void count_stores(struct tiny_guest *g, int i)
+{
+	uint64_t n;
+	int fd;
+
+	clear(g);
+	fd = open_counter(addr_gpa2hva(g->vm, tg_data(0) + OFFSET), HW_BREAKPOINT_W);
+	run_cell(g, TOGGLE2 + i, 0, TRACKED_VA + OFFSET, 1);
+	n = close_counter(fd);
+	ksft_test_result(n == 2, "two stores of %d bytes are two: %lu\n", 2 << i, n);
+}
+
+static void count_copy(struct tiny_guest *g, int i)
+{
+	uint64_t loads, stores;
+	int from, to;
+
+	clear(g);
+	from = open_counter(addr_gpa2hva(g->vm, tg_data(1) + OFFSET), HW_BREAKPOINT_RW);
+	to = open_counter(addr_gpa2hva(g->vm, tg_data(0) + OFFSET), HW_BREAKPOINT_W);
+	run_cell(g, copies[i].cell, PLAIN_VA + OFFSET, TRACKED_VA + OFFSET, 1);
+	loads = close_counter(from);
+	stores = close_counter(to);
+	ksft_test_result(loads == 1 && stores == 1,
+			 "%s is a load of %d bytes and a store: %lu and %lu\n",
+			 copies[i].name, copies[i].size, loads, stores);
+}
+
+static void test_counts(struct tiny_guest *g)
+{
+	void *hva = addr_gpa2hva(g->vm, tg_data(0) + OFFSET);
+	int stores = count_own(hva, HW_BREAKPOINT_W), all = count_own(hva, HW_BREAKPOINT_RW), i;
+
+	if (stores != 3 || all != 5) {
+		for (i = 0; i < 3 + ARRAY_SIZE(copies); i++)
+			ksft_test_result_skip("of 3 stores and 5 accesses, %d and %d are counted\n",
+					      stores, all);
+		return;
+	}
+
+	for (i = 0; i < 3; i++)
+		count_stores(g, i);
+	for (i = 0; i < ARRAY_SIZE(copies); i++)
+		count_copy(g, i);
+}
+
 /* A few at a time: the vCPUs may have one processor. */
 static void *run_other(void *arg)
 {
@@ -87,18 +199,14 @@ static void start_other(struct other *o, enum cell what, uint64_t va, int size)
 	o->times = 20000;
 	o->stop = false;
 	o->torn = 0;
-	TEST_ASSERT(!pthread_create(&o->thread, NULL, run_other, o), "pthread_create() failed");
+	TEST_ASSERT(!pthread_create(&o->thread, NULL, run_other, o),
+		    "pthread_create() failed");
 }
 
 static void stop_other(struct other *o)
 {
 	__atomic_store_n(&o->stop, true, __ATOMIC_RELEASE);
 	pthread_join(o->thread, NULL);
-}
-
-static void clear(struct tiny_guest *g)
-{
-	memset(addr_gpa2hva(g->vm, tg_data(0)), 0, 2 * PAGE_SIZE);
 }
 
 /* Finding R1: another vCPU reads while one writes to a tracked page. */
@@ -108,24 +216,26 @@ static void test_store(struct tiny_guest *g, struct other *o, int i, int times)
 
 	clear(g);
 	start_other(o, WATCH2 + i, TRACKED_VA + OFFSET, size);
-	run_cell(g, TOGGLE2 + i, 0, TRACKED_VA + OFFSET, times);
+	for (; times > 0 && !__atomic_load_n(&o->torn, __ATOMIC_RELAXED); times -= PIECE)
+		run_cell(g, TOGGLE2 + i, 0, TRACKED_VA + OFFSET, PIECE);
 	stop_other(o);
 	ksft_test_result(!o->torn, "a store of %d bytes is one: 0x%lx was seen\n", size,
 			 o->torn);
 }
 
 /* One vCPU copies to a tracked page what another one writes to a plain page. */
-static void test_copy(struct tiny_guest *g, struct other *o, enum cell what, int size, int times)
+static void test_copy(struct tiny_guest *g, struct other *o, int i, int times)
 {
-	static const char * const names[] = { "movsw", "movsl", "movsq", "push", "pop" };
+	int size = copies[i].size;
 	uint64_t torn;
 
 	clear(g);
-	start_other(o, size == 2 ? TOGGLE2 : size == 4 ? TOGGLE4 : TOGGLE8, PLAIN_VA + OFFSET, 8);
-	torn = get_torn(run_cell(g, what, PLAIN_VA + OFFSET, TRACKED_VA + OFFSET, times), size);
+	start_other(o, TOGGLE2 + ffs(size) - 2, PLAIN_VA + OFFSET, 8);
+	torn = get_torn(run_cell(g, copies[i].cell, PLAIN_VA + OFFSET, TRACKED_VA + OFFSET, times),
+			size);
 	stop_other(o);
 	ksft_test_result(!torn, "a load of %d bytes by %s is one: 0x%lx was read\n", size,
-			 names[what - MOVS2], torn);
+			 copies[i].name, torn);
 }
 
 static void *count(void *arg)
@@ -164,7 +274,7 @@ int main(int argc, char *argv[])
 	tracker_require();
 	TEST_ASSERT(size == NR_CELLS * CELL_SIZE, "Have a cell for each");
 	ksft_print_header();
-	ksft_set_plan(3 + 5 + 1);
+	ksft_set_plan(2 * (3 + ARRAY_SIZE(copies)) + 1);
 
 	tg_init(&g, TG_4LEVEL);
 	tg_map(&g, CODE_GPA, CODE_GPA);
@@ -175,12 +285,11 @@ int main(int argc, char *argv[])
 	tracker_create(g.vm, &t, NR_EVENTS, KVM_PAGE_TRACKER_LOSSY, 0);
 	tracker_add(&t, tg_data(0), PAGE_SIZE, TRACKER_NOTIFY);
 
+	test_counts(&g);
 	for (i = 0; i < 3; i++)
 		test_store(&g, &o, i, times);
-	for (i = 0; i < 3; i++)
-		test_copy(&g, &o, MOVS2 + i, 2 << i, times);
-	test_copy(&g, &o, PUSH8, 8, times);
-	test_copy(&g, &o, POP8, 8, times);
+	for (i = 0; i < ARRAY_SIZE(copies); i++)
+		test_copy(&g, &o, i, times);
 	test_locked(&g, &o, times);
 
 	TEST_ASSERT(tracker_pop(&t, &event), "Nothing was emulated");

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A range is removed, or gets another action, while a vCPU writes to it: what was
- * written before has its event when the call returns, and what was told before comes
- * no later (finding R4).
+ * A range is removed, or gets another action, or is armed again, while a vCPU writes
+ * to it: what was written before has its event when the call returns, and what was told
+ * before comes no later (findings R4 and 15).
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
@@ -25,7 +26,7 @@ struct writer {
 	struct tiny_guest g;
 	pthread_t thread;
 	pthread_barrier_t barrier;
-	uint64_t va, val;
+	uint64_t va, val, step;	/* @val grows by @step with each write */
 	int len, nr;
 };
 
@@ -36,7 +37,7 @@ static void *write_all(void *arg)
 
 	for (i = 0; i < w->nr; i++) {
 		pthread_barrier_wait(&w->barrier);
-		w->val++;
+		w->val += w->step;
 		tg_store(&w->g, w->va, w->val, w->len);
 		pthread_barrier_wait(&w->barrier);
 	}
@@ -45,7 +46,7 @@ static void *write_all(void *arg)
 
 static void start_writer(struct writer *w, struct tiny_guest *g, uint64_t va, int len, int nr)
 {
-	*w = (struct writer) { .va = va, .len = len, .nr = nr };
+	*w = (struct writer) { .va = va, .step = 1, .len = len, .nr = nr };
 	tg_add_vcpu(g, &w->g, 1);
 	pthread_barrier_init(&w->barrier, NULL, 2);
 	pthread_create(&w->thread, NULL, write_all, w);
@@ -103,6 +104,56 @@ static void test_change(struct tiny_guest *g)
 	race(g, TRACKER_EXIT);
 }
 
+/*
+ * The write crosses from a page with notify into one with once, which is armed again
+ * as soon as the write is seen.  An event says that the page is not tracked: it comes
+ * before the call returns, and only then is the page not tracked.
+ */
+static void test_rearm(struct tiny_guest *g)
+{
+	struct kvm_page_track_event event;
+	struct kvm_page_track_range range;
+	struct tracker t, once;
+	bool was_told, tracked;
+	struct writer w;
+	uint32_t *mem, i;
+
+	tg_map(g, VA, GPA);
+	tg_map(g, VA + PAGE_SIZE, GPA + PAGE_SIZE);
+	mem = addr_gpa2hva(g->vm, GPA + PAGE_SIZE);
+	*mem = 0;
+	tracker_create(g->vm, &t, 64, KVM_PAGE_TRACKER_LOSSY, 0);
+	tracker_create(g->vm, &once, 64, 0, 0);
+	tracker_add(&t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
+	start_writer(&w, g, VA + PAGE_SIZE - 4, 8, nr_rounds);
+	w.step = 1ul << 32;
+
+	for (i = 1; i <= nr_rounds; i++) {
+		tracker_add(&once, GPA + PAGE_SIZE, PAGE_SIZE, TRACKER_ONCE);
+		pthread_barrier_wait(&w.barrier);
+		while (__atomic_load_n(mem, __ATOMIC_ACQUIRE) != i)
+			sched_yield();
+
+		was_told = tracker_count(&once);
+		tracker_add(&once, GPA + PAGE_SIZE, PAGE_SIZE, TRACKER_ONCE);
+		tracked = !tracker_next(&once, 0, &range);
+		TEST_ASSERT(tracker_pop(&once, &event), "15: no event of write %u", i);
+		TEST_ASSERT_EQ(*(uint32_t *)event.data, i);
+		TEST_ASSERT_EQ(event.flags & KVM_PAGE_TRACK_EVENT_DROPPED,
+			       KVM_PAGE_TRACK_EVENT_DROPPED);
+		TEST_ASSERT(tracked || !was_told, "15: armed after event %u, and not tracked", i);
+		TRACKER_ASSERT_EMPTY(&once);
+
+		pthread_barrier_wait(&w.barrier);
+		TRACKER_ASSERT_EMPTY(&once);
+		TEST_ASSERT_EQ(!tracker_next(&once, 0, &range), tracked);
+	}
+
+	end_writer(&w);
+	tracker_close(&once);
+	tracker_close(&t);
+}
+
 static int open_userfault(void *start)
 {
 	struct uffdio_register reg = {
@@ -122,45 +173,81 @@ static int open_userfault(void *start)
 }
 
 /*
- * The vCPU sleeps for as long as userspace likes: nobody waits for it, and the write
- * that comes later is not told.
+ * The vCPU sleeps in its write for as long as userspace likes: nobody waits for it.  It
+ * writes after the call then, and is told of as whoever writes after it.
  */
-static void test_userfault(struct tiny_guest *g)
+static void change_while_asleep(struct tiny_guest *g, struct tracker *t, uint32_t action)
 {
 	struct uffdio_zeropage zero = { .range = { .len = PAGE_SIZE } };
-	struct kvm_page_track_event event;
-	struct tracker t;
-	struct writer w;
 	struct pollfd pfd = { .events = POLLIN };
+	uint64_t gpa = GPA + PAGE_SIZE;
+	struct writer w;
 	void *second;
 
 	tg_map(g, VA, GPA);
-	tg_map(g, VA + PAGE_SIZE, GPA + PAGE_SIZE);
-	second = addr_gpa2hva(g->vm, GPA + PAGE_SIZE);
+	tg_map(g, VA + PAGE_SIZE, gpa);
+	second = addr_gpa2hva(g->vm, gpa);
 	pfd.fd = open_userfault(second);
 	if (pfd.fd < 0) {
 		g->skip = "no userfaultfd";
 		return;
 	}
 
-	tracker_create(g->vm, &t, 64, 0, 0);
-	tracker_add(&t, GPA, 2 * PAGE_SIZE, TRACKER_NOTIFY);
+	tracker_create(g->vm, t, 64, 0, 0);
+	tracker_add(t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
+	tracker_add(t, gpa, PAGE_SIZE, action);
 	start_writer(&w, g, VA + PAGE_SIZE - 4, 8, 1);
 	w.val = ~1ul;
 	pthread_barrier_wait(&w.barrier);
 	TEST_ASSERT(poll(&pfd, 1, -1) == 1 && pfd.revents == POLLIN, "revents 0x%x", pfd.revents);
 
-	tracker_remove(&t, GPA + PAGE_SIZE, PAGE_SIZE);
+	if (action == TRACKER_ONCE)
+		tracker_add(t, gpa, PAGE_SIZE, action);
+	else
+		tracker_remove(t, gpa, PAGE_SIZE);
 	zero.range.start = (uint64_t)second;
 	TEST_ASSERT(!ioctl(pfd.fd, UFFDIO_ZEROPAGE, &zero), "UFFDIO_ZEROPAGE failed");
 	pthread_barrier_wait(&w.barrier);
 	end_writer(&w);
-
+	close(pfd.fd);
 	TEST_ASSERT_EQ(*(uint32_t *)second, ~0u);
+}
+
+static void test_remove_asleep(struct tiny_guest *g)
+{
+	struct kvm_page_track_event event;
+	struct tracker t;
+
+	change_while_asleep(g, &t, TRACKER_NOTIFY);
+	if (g->skip)
+		return;
+
 	while (tracker_pop(&t, &event))
 		TEST_ASSERT(event.gpa < GPA + PAGE_SIZE, "An event of the page that was removed");
 	tracker_close(&t);
-	close(pfd.fd);
+}
+
+static void test_rearm_asleep(struct tiny_guest *g)
+{
+	struct kvm_page_track_event want;
+	struct kvm_page_track_range range;
+	uint32_t val = ~0u;
+	struct tracker t;
+
+	change_while_asleep(g, &t, TRACKER_ONCE);
+	if (g->skip)
+		return;
+
+	want = tracker_write_event(g, VA + PAGE_SIZE - 4, GPA + PAGE_SIZE - 4, &val, 4);
+	want.vcpu_id = 1;
+	TRACKER_ASSERT_EVENT(&t, &want);
+	want = tracker_write_event(g, VA + PAGE_SIZE, GPA + PAGE_SIZE, &val, 4);
+	want.vcpu_id = 1;
+	want.flags |= KVM_PAGE_TRACK_EVENT_DROPPED;
+	TRACKER_ASSERT_EVENT(&t, &want);
+	TRACKER_ASSERT_EMPTY(&t);
+	TEST_ASSERT_EQ(tracker_next(&t, GPA + PAGE_SIZE, &range), ENOENT);
+	tracker_close(&t);
 }
 
 int main(int argc, char *argv[])
@@ -168,7 +255,10 @@ int main(int argc, char *argv[])
 	static const struct tg_case cases[] = {
 		{ "a write has its event when its range is removed", test_remove, TG_4LEVEL_BIT },
 		{ "a write has its event when the action changes", test_change, TG_4LEVEL_BIT },
-		{ "nobody waits for userfaultfd", test_userfault, TG_4LEVEL_BIT },
+		{ "a write has its event when its page is armed again", test_rearm,
+		  TG_4LEVEL_BIT },
+		{ "nobody waits for userfaultfd", test_remove_asleep, TG_4LEVEL_BIT },
+		{ "nor when the page is armed again", test_rearm_asleep, TG_4LEVEL_BIT },
 	};
 
 	nr_rounds = tg_get_rounds(argc, argv, 300);
