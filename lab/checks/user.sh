@@ -2,9 +2,9 @@
 # shellcheck shell=bash disable=SC2154 # what common.sh and lab/verbs/check set
 
 # All again, in a place of their own: ccache repeats the warnings of what it knows.
-own_selftests() {
+selftests_anew() {
 	local o=$build/check/selftests tests
-	mapfile -t tests < <(own_files | sed -n "s,^tools/testing/selftests/kvm/\(x86_64/.*_test\)\.c$,$o/\1,p")
+	mapfile -t tests < <(own_selftests | sed "s,^,$o/,")
 	rm -rf "$o"
 	make -C "$tree/tools/testing/selftests/kvm" OUTPUT="$o" CC="ccache gcc" EXTRA_CFLAGS=-static LDFLAGS=-static \
 		KHDR_INCLUDES="-isystem $build/headers/include" -j"$jobs" "${tests[@]}" >"$scratch" 2>&1 ||
@@ -48,7 +48,7 @@ documented_names() {
 	[ -z "$lost" ] || { say "error: in a document, and nowhere else:" "$lost"; return 1; }
 }
 
-own_files | grep -q '^tools/' && check "selftests compile without a warning" own_selftests
+own_files | grep -q '^tools/' && check "selftests compile without a warning" selftests_anew
 # shellcheck disable=SC2046 # a list of words
 check "sphinx" documents $(own_files | grep '^Documentation/.*\.rst$')
 # shellcheck disable=SC2046

@@ -83,6 +83,9 @@ parts() {
 		!/^#/ && NF { last = $1 }' "$patches/series"
 }
 
+# Our selftests, as paths below Linux's folder of KVM's, without .c.
+own_selftests() { own_files '' | sed -n 's,^tools/testing/selftests/kvm/\(x86_64/.*_test\)\.c$,\1,p'; }
+
 # The files of Linux that PATCH (a file) touches.
 touched() { sed -n 's,^\(---\|+++\) [ab]/\([^[:space:]]*\).*,\2,p' "$@" | sort -u; }
 

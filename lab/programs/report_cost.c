@@ -13,15 +13,13 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <asm/kvm_page_track.h>
-
 #include "kvm_util.h"
 #include "processor.h"
+#include "tracker.h"
 #include "ucall_common.h"
 
 #define NR_PAGES	2000
@@ -166,37 +164,14 @@ static void measure_readonly(void)
 	kvm_vm_free(vm);
 }
 
-static int create_tracker(struct kvm_vm *vm, struct kvm_page_track_ring **ring)
+/* Look at each event, as a consumer would, in its place. */
+static uint64_t consume(struct tracker *t)
 {
-	struct kvm_create_page_tracker create = { .nr_events = NR_EVENTS };
-	int fd = __vm_ioctl(vm, KVM_CREATE_PAGE_TRACKER, &create);
-
-	TEST_ASSERT(fd >= 0, "no tracker");
-	*ring = mmap(NULL, PAGE_SIZE + NR_EVENTS * sizeof(struct kvm_page_track_event),
-		     PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	TEST_ASSERT(*ring != MAP_FAILED, "no ring");
-	return fd;
-}
-
-static void change(int fd, unsigned long nr, uint64_t gpa, uint64_t pages, uint32_t action)
-{
-	struct kvm_page_track_range range = {
-		.gpa = gpa,
-		.size = pages * PAGE_SIZE,
-		.action = action,
-	};
-
-	TEST_ASSERT(!ioctl(fd, nr, &range), "a range: errno %d", errno);
-}
-
-/* Look at each event, as a consumer would. */
-static uint64_t consume(struct kvm_page_track_ring *ring)
-{
-	struct kvm_page_track_event *events = (void *)ring + PAGE_SIZE;
+	struct kvm_page_track_ring *ring = t->ring;
 	uint64_t n = 0, sum = 0;
 
 	while (ring->tail != __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE)) {
-		sum += events[ring->tail % NR_EVENTS].gpa;
+		sum += t->events[ring->tail % NR_EVENTS].gpa;
 		__atomic_store_n(&ring->tail, ring->tail + 1, __ATOMIC_RELEASE);
 		n++;
 	}
@@ -206,25 +181,25 @@ static uint64_t consume(struct kvm_page_track_ring *ring)
 
 static void measure_tracker(const char *name, uint32_t action)
 {
-	struct kvm_page_track_ring *ring;
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm = create(&vcpu, 0);
-	int fd = create_tracker(vm, &ring), round;
 	uint64_t start = 0, n = 0;
+	struct tracker t;
+	int round;
 
+	tracker_create(vm, &t, NR_EVENTS, 0, 0);
 	warm_up(vcpu);
 	for (round = 0; round < 2; round++) {
 		start = rdtsc();
 		/* "Notify" needs no second time, to arm "once" again is part of it. */
-		if (!round || action == KVM_PAGE_TRACK_ACTION_ONCE)
-			change(fd, KVM_PAGE_TRACK_ADD_RANGE, GPA, NR_PAGES, action);
+		if (!round || action == TRACKER_ONCE)
+			tracker_add(&t, GPA, NR_PAGES * PAGE_SIZE, action);
 		vcpu_run(vcpu);
-		n = consume(ring);
+		n = consume(&t);
 	}
 	tell(name, rdtsc() - start, NR_PAGES);
 	TEST_ASSERT(n == NR_PAGES, "%lu events", n);
-	munmap(ring, PAGE_SIZE + NR_EVENTS * sizeof(struct kvm_page_track_event));
-	close(fd);
+	tracker_close(&t);
 	kvm_vm_free(vm);
 }
 
@@ -255,14 +230,15 @@ static uint64_t thread_ns(void)
 
 static void measure_add(void)
 {
-	struct kvm_page_track_ring *ring;
 	struct kvm_vcpu *vcpus[2];
 	struct kvm_vm *vm = __vm_create_with_vcpus(VM_SHAPE_DEFAULT, 2, BIG_PAGES, guest_spin,
 						   vcpus);
 	pthread_t threads[2];
 	uint64_t start, flushes;
-	int fd = create_tracker(vm, &ring), i;
+	struct tracker t;
+	int i;
 
+	tracker_create(vm, &t, NR_EVENTS, 0, 0);
 	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, GPA, SLOT, BIG_PAGES, 0);
 	virt_map(vm, GVA, GPA, BIG_PAGES);
 	for (i = 0; i < 2; i++) {
@@ -273,16 +249,16 @@ static void measure_add(void)
 	touch_big_slot(vm);
 	flushes = vm_get_stat(vm, "remote_tlb_flush_requests");
 	start = thread_ns();
-	change(fd, KVM_PAGE_TRACK_ADD_RANGE, GPA, BIG_PAGES, 0);
+	tracker_add(&t, GPA, BIG_PAGES * PAGE_SIZE, TRACKER_NOTIFY);
 	tell("page of a range that is added", thread_ns() - start, BIG_PAGES);
 	tell("remote TLB flushes for the range", vm_get_stat(vm, "remote_tlb_flush_requests") - flushes, 1);
-	change(fd, KVM_PAGE_TRACK_REMOVE_RANGE, GPA, BIG_PAGES, 0);
+	tracker_remove(&t, GPA, BIG_PAGES * PAGE_SIZE);
 
 	touch_big_slot(vm);
 	flushes = vm_get_stat(vm, "remote_tlb_flush_requests");
 	start = thread_ns();
 	for (i = 0; i < BIG_PAGES; i++)
-		change(fd, KVM_PAGE_TRACK_ADD_RANGE, GPA + i * PAGE_SIZE, 1, 0);
+		tracker_add(&t, GPA + i * PAGE_SIZE, PAGE_SIZE, TRACKER_NOTIFY);
 	tell("page that is added by itself", thread_ns() - start, BIG_PAGES);
 	tell("remote TLB flushes for the pages", vm_get_stat(vm, "remote_tlb_flush_requests") - flushes, 1);
 
@@ -290,7 +266,7 @@ static void measure_add(void)
 	sync_global_to_guest(vm, stop);
 	for (i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
-	close(fd);
+	tracker_close(&t);
 	kvm_vm_free(vm);
 }
 
@@ -299,8 +275,8 @@ int main(void)
 	measure_plain();
 	measure_userfaultfd();
 	measure_readonly();
-	measure_tracker("notify", KVM_PAGE_TRACK_ACTION_NOTIFY);
-	measure_tracker("once, armed again at once", KVM_PAGE_TRACK_ACTION_ONCE);
+	measure_tracker("notify", TRACKER_NOTIFY);
+	measure_tracker("once, armed again at once", TRACKER_ONCE);
 	measure_add();
 	return 0;
 }

@@ -218,7 +218,6 @@ static struct kunit_case page_track_cases[] = {
 	KUNIT_CASE(tracked_page_forbids_large_pages_once),
 	KUNIT_CASE(large_page_is_allowed_after_last_page),
 	KUNIT_CASE(statistics_count_pages_not_adds),
-	KUNIT_CASE(random_calls_agree_with_an_array),
 	{}
 };
 

@@ -11,6 +11,7 @@
 
 #include <kunit/test.h>
 #include <linux/kvm_host.h>
+#include <linux/prandom.h>
 
 #include "mmu.h"
 #include "mmu/page_track.h"
@@ -43,7 +44,10 @@ struct ptk_vm {
 	void *data;
 };
 
-/* Of all suites.  The exit proves that counters and bytes are gone. */
+/*
+ * Of all suites.  The exit takes down what a failed assertion has left, and proves that
+ * counters and bytes are gone.
+ */
 int ptk_init(struct kunit *test);
 void ptk_exit(struct kunit *test);
 
@@ -148,16 +152,7 @@ void ptk_fail_each_alloc(struct kunit *test, int (*call)(struct kunit *test),
 /* Have the first allocation of @call fail.  Return what that call returned. */
 int ptk_fail_first_alloc(struct kunit *test, int (*call)(struct kunit *test));
 
-/* The seed of random tests, 0 for any. */
-extern unsigned long page_track_seed;
-
-/* Tests in files of their own. */
-void random_calls_agree_with_an_array(struct kunit *test);
-void random_ranges_agree_with_sets(struct kunit *test);
-void unregister_waits_for_callback(struct kunit *test);
-void async_unregister_does_not_wait(struct kunit *test);
-void callback_adds_nothing_once_unregistered(struct kunit *test);
-void concurrent_users_balance(struct kunit *test);
-void slots_and_trackers_come_and_go_in_use(struct kunit *test);
+/* Start the random numbers of a test, and tell how to repeat it. */
+void ptk_seed(struct kunit *test, struct rnd_state *rnd);
 
 #endif /* __KVM_X86_PAGE_TRACK_KUNIT_H */

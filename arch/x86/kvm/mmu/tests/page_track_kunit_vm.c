@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The made-up VM and the failing allocations of the KUnit suites. */
+/* The made-up VM of the KUnit suites, and what they do to it. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/gfp.h>
+#include <linux/moduleparam.h>
+#include <linux/random.h>
 #include <linux/rbtree.h>
 #include <linux/rcuwait.h>
 #include <linux/sched.h>
@@ -10,6 +12,10 @@
 #include <linux/vmalloc.h>
 
 #include "page_track_kunit.h"
+
+static unsigned long page_track_seed;
+module_param(page_track_seed, ulong, 0444);
+MODULE_PARM_DESC(page_track_seed, "Seed of the random page tracking tests, 0 = any");
 
 static void init_memslots(struct kvm *kvm)
 {
@@ -125,6 +131,21 @@ int ptk_init(struct kunit *test)
 	return vm->kvm ? 0 : -ENOMEM;
 }
 
+/* Only a failed assertion keeps a test from doing so itself. */
+static void unregister_all_trackers(struct kunit *test)
+{
+	struct kvm_page_track_notifier_head *head = &ptk_kvm(test)->arch.track_notifier_head;
+	struct kvm_page_track_notifier_node *n;
+	struct hlist_node *next;
+
+	if (test->status == KUNIT_SUCCESS)
+		KUNIT_EXPECT_FALSE(test, ptk_any_tracker(test));
+
+	hlist_for_each_entry_safe(n, next, &head->track_notifier_list, node)
+		ptk_unregister(test, n);
+}
+
+/* KUnit calls it after a failed assertion, too. */
 void ptk_exit(struct kunit *test)
 {
 	struct ptk_vm *vm = ptk_vm(test);
@@ -132,6 +153,7 @@ void ptk_exit(struct kunit *test)
 	if (!vm || !vm->kvm)
 		return;
 
+	unregister_all_trackers(test);
 	delete_all_memslots(vm->kvm);
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
 	KUNIT_EXPECT_EQ(test, ptk_bytes(test), 0);
@@ -415,6 +437,14 @@ int ptk_disallow_lpages(const struct kvm_memory_slot *slot, gfn_t gfn)
 	for (level = PG_LEVEL_2M; level <= KVM_MAX_HUGEPAGE_LEVEL; level++)
 		n += ptk_disallow_lpage(slot, gfn, level);
 	return n;
+}
+
+void ptk_seed(struct kunit *test, struct rnd_state *rnd)
+{
+	u64 seed = page_track_seed ?: get_random_long();
+
+	kunit_info(test, "repeat with kvm.page_track_seed=%llu", seed);
+	prandom_seed_state(rnd, seed);
 }
 
 void ptk_forget_skips(struct kunit_suite *suite)

@@ -2,15 +2,7 @@
 /* A KUnit test of page tracking, layer 1, that knows nothing of its inside. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/moduleparam.h>
-#include <linux/prandom.h>
-#include <linux/random.h>
-
 #include "page_track_kunit.h"
-
-unsigned long page_track_seed;
-module_param(page_track_seed, ulong, 0444);
-MODULE_PARM_DESC(page_track_seed, "Seed of the random page tracking test, 0 = any");
 
 /*
  * Random calls against a plain array.  The slots of the two address spaces
@@ -66,13 +58,11 @@ static int model_remove(u16 *count)
 static struct model *create_model(struct kunit *test)
 {
 	struct model *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
-	u64 seed = page_track_seed ?: get_random_long();
 	gfn_t gfn;
 	int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, m);
-	kunit_info(test, "repeat with kvm.page_track_seed=%llu", seed);
-	prandom_seed_state(&m->rnd, seed);
+	ptk_seed(test, &m->rnd);
 
 	m->nr_slots = kvm_arch_nr_memslot_as_ids(ptk_kvm(test));
 	m->slots[0] = ptk_create_tracked_slot(test);
@@ -152,7 +142,7 @@ static void compare_all(struct kunit *test, struct model *m)
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), pages);
 }
 
-void random_calls_agree_with_an_array(struct kunit *test)
+static void random_calls_agree_with_an_array(struct kunit *test)
 {
 	struct model *m = create_model(test);
 	int i;
@@ -161,3 +151,18 @@ void random_calls_agree_with_an_array(struct kunit *test)
 		call_both(test, m);
 	compare_all(test, m);
 }
+
+static struct kunit_case model_cases[] = {
+	KUNIT_CASE(random_calls_agree_with_an_array),
+	{}
+};
+
+static struct kunit_suite model_suite = {
+	.name = "kvm_page_track_model",
+	.init = ptk_init,
+	.exit = ptk_exit,
+	.suite_exit = ptk_forget_skips,
+	.test_cases = model_cases,
+};
+
+kunit_test_suite(model_suite);

@@ -443,17 +443,12 @@ static struct kunit_case notifier_cases[] = {
 	KUNIT_CASE(tracker_can_be_registered_again),
 	KUNIT_CASE(missing_callbacks_are_passed_over),
 	KUNIT_CASE(callback_may_add_and_remove_ranges),
-	KUNIT_CASE(unregister_waits_for_callback),
-	KUNIT_CASE(async_unregister_does_not_wait),
-	KUNIT_CASE(callback_adds_nothing_once_unregistered),
 	KUNIT_CASE(deleted_slot_is_told),
 	KUNIT_CASE(deleted_smm_slot_is_told),
 	KUNIT_CASE(moved_slot_is_told),
 	KUNIT_CASE(aborted_move_is_not_told),
 	KUNIT_CASE(flush_may_remove_ranges),
 	KUNIT_CASE(flag_change_is_not_told),
-	KUNIT_CASE(concurrent_users_balance),
-	KUNIT_CASE(slots_and_trackers_come_and_go_in_use),
 	{}
 };
 

@@ -46,7 +46,7 @@ static void tell_blocked_write(struct work_struct *work)
 	tell_write(container_of(work, struct blocked_write, work)->test);
 }
 
-void unregister_waits_for_callback(struct kunit *test)
+static void unregister_waits_for_callback(struct kunit *test)
 {
 	struct blocked_write *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
 
@@ -102,7 +102,7 @@ static void note_free(struct kvm_page_track_notifier_node *node)
 	complete(&container_of(node, struct freed_later, node)->freed);
 }
 
-void async_unregister_does_not_wait(struct kunit *test)
+static void async_unregister_does_not_wait(struct kunit *test)
 {
 	struct freed_later *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
 
@@ -152,7 +152,7 @@ static void add_late(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
 	b->left = true;
 }
 
-void callback_adds_nothing_once_unregistered(struct kunit *test)
+static void callback_adds_nothing_once_unregistered(struct kunit *test)
 {
 	struct blocked_write *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
 
@@ -232,7 +232,7 @@ static void join_racers(struct kunit *test, struct racer *racers)
 	}
 }
 
-void concurrent_users_balance(struct kunit *test)
+static void concurrent_users_balance(struct kunit *test)
 {
 	struct kvm_page_track_notifier_node *n[2] = {
 		ptk_create_tracker(test), ptk_create_tracker(test),
@@ -265,7 +265,7 @@ static int change_all(struct kunit *test, struct kvm_page_track_notifier_node *n
 	return r;
 }
 
-void slots_and_trackers_come_and_go_in_use(struct kunit *test)
+static void slots_and_trackers_come_and_go_in_use(struct kunit *test)
 {
 	struct kvm_page_track_notifier_node *n[2] = {
 		ptk_create_tracker(test), ptk_create_tracker(test),
@@ -290,3 +290,22 @@ void slots_and_trackers_come_and_go_in_use(struct kunit *test)
 	ptk_unregister(test, n[0]);
 	ptk_unregister(test, n[1]);
 }
+
+static struct kunit_case race_cases[] = {
+	KUNIT_CASE(unregister_waits_for_callback),
+	KUNIT_CASE(async_unregister_does_not_wait),
+	KUNIT_CASE(callback_adds_nothing_once_unregistered),
+	KUNIT_CASE(concurrent_users_balance),
+	KUNIT_CASE(slots_and_trackers_come_and_go_in_use),
+	{}
+};
+
+static struct kunit_suite race_suite = {
+	.name = "kvm_page_track_race",
+	.init = ptk_init,
+	.exit = ptk_exit,
+	.suite_exit = ptk_forget_skips,
+	.test_cases = race_cases,
+};
+
+kunit_test_suite(race_suite);

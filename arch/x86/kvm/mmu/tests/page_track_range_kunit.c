@@ -361,7 +361,6 @@ static struct kunit_case range_cases[] = {
 	KUNIT_CASE(aborted_move_keeps_ranges),
 	KUNIT_CASE(range_crosses_slots),
 	KUNIT_CASE(both_address_spaces_are_tracked),
-	KUNIT_CASE(random_ranges_agree_with_sets),
 	{}
 };
 

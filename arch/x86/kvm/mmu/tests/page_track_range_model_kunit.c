@@ -3,8 +3,6 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/bitmap.h>
-#include <linux/prandom.h>
-#include <linux/random.h>
 
 #include "page_track_kunit.h"
 #include "mmu/page_track_untracked.h"
@@ -164,15 +162,13 @@ static void compare_ranges(struct kunit *test, struct set *set)
 	KUNIT_EXPECT_TRUE(test, bitmap_equal(gfns, set->gfns, NR_GFNS));
 }
 
-void random_ranges_agree_with_sets(struct kunit *test)
+static void random_ranges_agree_with_sets(struct kunit *test)
 {
 	struct world *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
-	u64 seed = page_track_seed ?: get_random_long();
 	int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, w);
-	kunit_info(test, "repeat with kvm.page_track_seed=%llu", seed);
-	prandom_seed_state(&w->rnd, seed);
+	ptk_seed(test, &w->rnd);
 	w->nr_slots = kvm_arch_nr_memslot_as_ids(ptk_kvm(test)) > 1 ? NR_SLOTS : NR_SLOTS - 1;
 
 	for (i = 0; i < NR_TRACKERS; i++) {
@@ -195,3 +191,18 @@ void random_ranges_agree_with_sets(struct kunit *test)
 		ptk_unregister(test, w->sets[i].tracker);
 	}
 }
+
+static struct kunit_case range_model_cases[] = {
+	KUNIT_CASE(random_ranges_agree_with_sets),
+	{}
+};
+
+static struct kunit_suite range_model_suite = {
+	.name = "kvm_page_track_range_model",
+	.init = ptk_init,
+	.exit = ptk_exit,
+	.suite_exit = ptk_forget_skips,
+	.test_cases = range_model_cases,
+};
+
+kunit_test_suite(range_model_suite);

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A guest whose stack is tracked takes an exception.  KVM does not emulate how the
+ * CPU delivers it, so the page of the frame is told and left to the CPU.
+ */
+#include "tracker.h"
+#include "ucall_common.h"
+
+#define NR_EVENTS	1024
+
+static uint64_t stack, handled;
+
+static void handle_de(struct ex_regs *regs)
+{
+	handled++;
+	regs->rip += 2;
+}
+
+/* The emulator knows it, and would have the same exception to deliver again. */
+static void divide_by_zero(void)
+{
+	asm volatile("div %%ecx" : : "a"(1), "d"(0), "c"(0) : "cc", "memory");
+}
+
+/* Compiled code may use the stack at any time: those are writes of instructions. */
+static void guest_code(void)
+{
+	uint64_t rsp;
+
+	asm volatile("mov %%rsp, %0" : "=r"(rsp));
+	stack = rsp;
+	GUEST_SYNC(0);
+
+	divide_by_zero();
+	GUEST_ASSERT_EQ(handled, 1);
+	divide_by_zero();
+	GUEST_ASSERT_EQ(handled, 2);
+	GUEST_DONE();
+}
+
+static uint64_t run(struct kvm_vcpu *vcpu)
+{
+	struct ucall uc;
+	uint64_t cmd;
+
+	vcpu_run(vcpu);
+	cmd = get_ucall(vcpu, &uc);
+	if (cmd == UCALL_ABORT)
+		REPORT_GUEST_ASSERT(uc);
+	return cmd;
+}
+
+static void test_action(uint32_t action)
+{
+	struct kvm_page_track_event event;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_code);
+	struct tracker t;
+	int delivered = 0;
+	uint64_t gpa;
+
+	vm_install_exception_handler(vm, DE_VECTOR, handle_de);
+	TEST_ASSERT_EQ(run(vcpu), UCALL_SYNC);
+	sync_global_from_guest(vm, stack);
+	gpa = addr_gva2gpa(vm, stack - 128) & PAGE_MASK;
+
+	tracker_create(vm, &t, NR_EVENTS, 0, 0);
+	tracker_add(&t, gpa, PAGE_SIZE, action);
+	TEST_ASSERT_EQ(run(vcpu), UCALL_DONE);
+
+	while (tracker_pop(&t, &event)) {
+		TEST_ASSERT_EQ(event.gpa & PAGE_MASK, gpa);
+		delivered += !!(event.flags & KVM_PAGE_TRACK_EVENT_UNEMULATED);
+	}
+	if (action == TRACKER_NOTIFY)
+		TEST_ASSERT_EQ(delivered, 1);
+	else
+		TEST_ASSERT_EQ(t.seq, 1);
+	tracker_close(&t);
+	kvm_vm_free(vm);
+}
+
+int main(void)
+{
+	tracker_require();
+	test_action(TRACKER_NOTIFY);
+	test_action(TRACKER_ONCE);
+	return 0;
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * An access that crosses into a second page of any kind, one of the two tracked, does
+ * what it does without tracking: nothing, if one page cannot be accessed, and all of
+ * it, told once, when that was mended.  Findings R2 and R3.
+ */
+#include <string.h>
+
+#include "exact.h"
+#include "kselftest.h"
+
+#define RF		0x10000ul
+#define GROUP_SIZE	(EXACT_NR_GROUP_PAGES * PAGE_SIZE)
+
+/* One in the middle of the first page. */
+#define CACHE_LINE	(EXACT_BEFORE * PAGE_SIZE + 0x440)
+#define PLAIN_OFFSET	(EXACT_PLAIN * PAGE_SIZE + 0x340)
+#define PLAIN_TOP	(EXACT_PLAIN * PAGE_SIZE + 0x800)
+
+struct cross {
+	struct exact x;
+	struct tracker t;
+	enum exact_kind kind;
+	bool tracked[EXACT_NR_GROUP_PAGES];
+	const struct exact_insn *insn;
+	int nr;			/* of pieces, 0 if nothing is written to these pages */
+	uint64_t rip;
+	int start;		/* of what crosses, in the group */
+	char name[160];
+	uint8_t told[GROUP_SIZE];
+	int nr_events;
+	bool failed;
+};
+
+static uint64_t page_gpa(struct cross *c, int page)
+{
+	return exact_group_gpa(c->kind) + page * PAGE_SIZE;
+}
+
+/* In real mode, segments start there. */
+static uint64_t group_va(struct cross *c)
+{
+	return c->x.bits == 16 ? 0 : exact_group_gpa(c->kind);
+}
+
+static bool is_push(const struct exact_insn *insn)
+{
+	return !strncmp(insn->name, "push", 4) || !strncmp(insn->name, "call", 4);
+}
+
+static bool is_source(const struct exact_insn *insn)
+{
+	return insn->nr & EXACT_SOURCE;
+}
+
+/* Where the instruction writes in the group. */
+static int target(struct cross *c)
+{
+	if (!is_source(c->insn))
+		return c->start;
+	return is_push(c->insn) ? PLAIN_TOP - c->insn->len : PLAIN_OFFSET;
+}
+
+static struct kvm_regs start_regs(struct cross *c)
+{
+	struct kvm_regs regs = exact_regs(&c->x);
+
+	regs.rip = c->rip;
+	regs.rsi = group_va(c) + (is_source(c->insn) ? c->start : PLAIN_OFFSET);
+	regs.rdi = group_va(c) + target(c);
+	regs.rsp = is_push(c->insn) ? group_va(c) + target(c) + c->insn->len :
+		   c->x.bits == 16 ? PLAIN_TOP : EXACT_STACK_GPA + 0x800;
+	return regs;
+}
+
+static void fail(struct cross *c, const char *what)
+{
+	pr_info("%s: %s\n", c->name, what);
+	c->failed = true;
+}
+
+/* A page that is away cannot be looked at. */
+static void run(struct cross *c, struct exact_outcome *o)
+{
+	uint8_t *hva = c->x.mem[EXACT_OTHER];
+
+	if (c->kind == EXACT_HOST_ABSENT)
+		c->x.mem[EXACT_OTHER] = NULL;
+	exact_run(&c->x, o);
+	c->x.mem[EXACT_OTHER] = hva;
+}
+
+/* To the first stop, and from there to the end. */
+static void run_both(struct cross *c, struct exact_outcome *o, void (*at_stop)(struct cross *c))
+{
+	struct kvm_regs regs = start_regs(c);
+	int i;
+
+	for (i = 0; i < EXACT_NR_GROUP_PAGES; i++)
+		exact_fill(&c->x, i);
+	exact_break_page(&c->x, c->kind);
+	exact_reset(&c->x, &regs);
+	run(c, &o[0]);
+	exact_mend_page(&c->x, c->kind);
+
+	o[1] = o[0];
+	if (exact_has_ended(&o[0]) || o[0].exit == KVM_EXIT_INTERNAL_ERROR)
+		return;
+
+	if (at_stop)
+		at_stop(c);
+	vcpu_regs_set(c->x.g->vcpu, &o[0].regs);
+	exact_run(&c->x, &o[1]);
+}
+
+static void take_events(struct cross *c)
+{
+	struct kvm_page_track_event e;
+	uint64_t offset;
+	int i;
+
+	while (tracker_pop(&c->t, &e)) {
+		/* Its page is not tracked any more, nothing else can be said. */
+		if (e.flags & KVM_PAGE_TRACK_EVENT_UNEMULATED) {
+			if (c->insn->len)
+				fail(c, "was given up");
+			continue;
+		}
+
+		c->nr_events++;
+		offset = e.gpa - exact_group_gpa(c->kind);
+		if (e.rip != c->rip || e.phase != KVM_PAGE_TRACK_PHASE_AFTER ||
+		    offset + e.len > GROUP_SIZE) {
+			fail(c, "an event for something else");
+			continue;
+		}
+
+		if (memcmp(e.data, addr_gpa2hva(c->x.g->vm, e.gpa),
+			   min_t(int, e.len, sizeof(e.data))))
+			fail(c, "the bytes of an event are not those in memory");
+		for (i = 0; i < e.len; i++)
+			c->told[offset + i]++;
+	}
+}
+
+/* What has not ended has told nothing, but for whole elements of a string. */
+static void check_stop(struct cross *c)
+{
+	take_events(c);
+	if (c->nr <= 1 && c->nr_events)
+		fail(c, "was told, and not done");
+}
+
+/* Each byte of a tracked page that was written is told once. */
+static void check_events(struct cross *c)
+{
+	int end = target(c) + c->nr * c->insn->len, i;
+	bool want;
+
+	for (i = 0; i < GROUP_SIZE && c->insn->len; i++) {
+		want = i >= target(c) && i < end && c->tracked[i / PAGE_SIZE];
+		if (c->told[i] == want)
+			continue;
+
+		pr_info("Byte 0x%x of the pages was told %d times\n", i, c->told[i]);
+		return fail(c, "not the events that have to be");
+	}
+}
+
+static void track(struct cross *c, bool on)
+{
+	int i;
+
+	for (i = 0; i < EXACT_NR_GROUP_PAGES; i++) {
+		if (c->tracked[i] && on)
+			tracker_add(&c->t, page_gpa(c, i), PAGE_SIZE, TRACKER_NOTIFY);
+		else if (c->tracked[i])
+			exact_untrack(&c->t, page_gpa(c, i));
+	}
+}
+
+static void test_one(struct cross *c)
+{
+	static struct exact_outcome want[2], got[2];
+
+	c->failed = false;
+	run_both(c, want, NULL);
+	memset(c->told, 0, sizeof(c->told));
+	c->nr_events = 0;
+	track(c, true);
+	run_both(c, got, check_stop);
+	take_events(c);
+	if (exact_has_ended(&got[1]))
+		check_events(c);
+	track(c, false);
+
+	/* To read an MMX register, the emulator takes all for valid, before the fault. */
+	if (strstr(c->insn->name, "%mm"))
+		got[0].fpu.ftwx = want[0].fpu.ftwx;
+
+	/* QEMU's own faults do not set RF in their frame. */
+	if (!exact_is_same(&c->x, c->name, &want[0], &got[0], RF))
+		fail(c, "the first stop is not as without tracking");
+	if (!exact_is_same(&c->x, c->name, &want[1], &got[1], RF))
+		fail(c, "the end is not as without tracking");
+}
+
+static bool can_test(struct cross *c)
+{
+	bool guest_faults = c->kind == EXACT_ABSENT || c->kind == EXACT_GUEST_RO;
+
+	/* Linux's emulator never ends a store of a descriptor table's address to a device. */
+	if (strstr(c->insn->name, "sgdt"))
+		return c->kind < EXACT_READONLY_SLOT;
+
+	/* There has to be a stack for the frame of the exception. */
+	return c->x.bits == 64 || !guest_faults || !is_push(c->insn);
+}
+
+/* How many bytes are in the first page. */
+static int pick_place(const struct exact_insn *insn, int i)
+{
+	if (strstr(insn->name, "fxsave"))
+		return i ? 256 : 16;
+	if ((insn->nr & ~EXACT_SOURCE) > 1)
+		return insn->len + (i ? 0 : insn->len / 2);
+	return i ? 1 : insn->len / 2;
+}
+
+static int test_order(struct cross *c, const struct exact_insn *insns,
+		      const struct exact_insn *end, int boundary, int nr_places)
+{
+	int n = end - insns, nr_failed = 0, i, place, before;
+
+	for (i = 0; i < n; i++) {
+		c->insn = &insns[i];
+		c->nr = c->insn->nr & ~EXACT_SOURCE;
+		c->rip = EXACT_CODE_GPA + i * EXACT_CODE_SIZE;
+		c->tracked[EXACT_PLAIN] = is_source(c->insn);
+		for (place = 0; place < nr_places && can_test(c); place++) {
+			before = pick_place(c->insn, (place + boundary / PAGE_SIZE) % 2);
+			c->start = boundary - before;
+			snprintf(c->name, sizeof(c->name), "%s, %s %d bytes before 0x%x",
+				 c->insn->name, is_source(c->insn) ? "from" : "to",
+				 before, boundary);
+			test_one(c);
+			nr_failed += c->failed;
+		}
+	}
+
+	return nr_failed;
+}
+
+static int test_kind(struct tiny_guest *g, int bits, enum exact_kind kind, int nr_places)
+{
+	const struct exact_insn *insns = bits == 64 ? exact_cross_64 :
+					 bits == 32 ? exact_cross_32 : exact_cross_16;
+	const struct exact_insn *end = bits == 64 ? exact_cross_64_end :
+				       bits == 32 ? exact_cross_32_end : exact_cross_16_end;
+	const char *code = bits == 64 ? exact_cross_64_code :
+			   bits == 32 ? exact_cross_32_code : exact_cross_16_code;
+	static struct cross c;
+	int nr_failed;
+
+	exact_init(&c.x, g, bits);
+	memcpy(addr_gpa2hva(g->vm, EXACT_CODE_GPA), code, (end - insns) * EXACT_CODE_SIZE);
+	c.kind = kind;
+	exact_init_group(&c.x, kind);
+	tracker_create(g->vm, &c.t, 64, 0, 0);
+
+	c.tracked[EXACT_BEFORE] = true;
+	c.tracked[EXACT_OTHER] = kind == EXACT_TRACKED;
+	c.tracked[EXACT_BEHIND] = false;
+	nr_failed = test_order(&c, insns, end, EXACT_OTHER * PAGE_SIZE, nr_places);
+	if (kind == EXACT_PRESENT)
+		nr_failed += test_order(&c, insns, end, CACHE_LINE, nr_places);
+	c.tracked[EXACT_BEFORE] = false;
+	c.tracked[EXACT_BEHIND] = true;
+	nr_failed += test_order(&c, insns, end, EXACT_BEHIND * PAGE_SIZE, nr_places);
+
+	tracker_close(&c.t);
+	return nr_failed;
+}
+
+static void test_bits(int bits, int nr_places)
+{
+	int nr_failed;
+	struct tiny_guest g;
+	enum exact_kind kind;
+
+	for (kind = 0; kind < EXACT_NR_KINDS; kind++) {
+		if (bits == 16 && (kind == EXACT_ABSENT || kind == EXACT_GUEST_RO))
+			continue;
+
+		tg_init(&g, bits == 64 ? TG_4LEVEL : TG_PAE);
+		nr_failed = test_kind(&g, bits, kind, nr_places);
+		ksft_test_result(!nr_failed, "%d-bit code, %s: %d accesses differ\n", bits,
+				 exact_kind_name(kind), nr_failed);
+		tg_free(&g);
+	}
+}
+
+int main(int argc, char *argv[])
+{
+	int nr_places = tg_get_rounds(argc, argv, 1);
+	struct kvm_vm *idle;
+
+	tracker_require();
+	ksft_print_header();
+	ksft_set_plan(3 * EXACT_NR_KINDS - 2);
+	/* See tg_run_cases(). */
+	idle = vm_create_barebones();
+
+	test_bits(64, nr_places);
+	test_bits(32, nr_places);
+	test_bits(16, nr_places);
+
+	kvm_vm_free(idle);
+	ksft_finished();
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Action exit and an instruction that KVM cannot emulate: userspace is asked while the
+ * page is tracked, and nobody writes there before it allows that (finding 5).
+ */
+#include <errno.h>
+
+#include "ask.h"
+
+#define FXSAVE_FCW	0x37f
+
+static void assert_asked(struct tiny_guest *g, uint64_t id)
+{
+	struct kvm_run *run = g->vcpu->run;
+
+	TEST_ASSERT(run->exit_reason == KVM_EXIT_PAGE_TRACK &&
+		    run->page_track.reason == KVM_PAGE_TRACK_REASON_ACCESS,
+		    "exit reason %u (%s)", run->exit_reason, exit_reason_str(run->exit_reason));
+	TEST_ASSERT_EQ(run->page_track.user_data, id);
+	TEST_ASSERT_EQ(run->page_track.flags & ~KVM_PAGE_TRACK_EVENT_GVA,
+		       KVM_PAGE_TRACK_EVENT_UNEMULATED);
+	TEST_ASSERT_EQ(run->page_track.gpa, ASK_GPA);
+	TEST_ASSERT_EQ(run->page_track.len, 0);
+	TEST_ASSERT_EQ(run->page_track.mode, KVM_PAGE_TRACK_MODE_WRITE);
+	TEST_ASSERT_EQ(run->page_track.reply, KVM_PAGE_TRACK_REPLY_ALLOW);
+	TEST_ASSERT_EQ(ask_mem(g), 0);
+}
+
+static void ask(struct tiny_guest *g, uint64_t id)
+{
+	ask_start(g, TG_FXSAVE, 0);
+	assert_asked(g, id);
+}
+
+static bool is_tracked(struct tracker *t)
+{
+	struct kvm_page_track_range range;
+
+	return !tracker_next(t, ASK_GPA, &range) && range.gpa == ASK_GPA;
+}
+
+static void test_question(struct tiny_guest *g)
+{
+	static const uint8_t bad[] = {
+		KVM_PAGE_TRACK_REPLY_SKIP, KVM_PAGE_TRACK_REPLY_REPLACE, 0xff
+	};
+	struct tracker t;
+	int i;
+
+	ask_init(g, &t, 1);
+	ask(g, 1);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		TEST_ASSERT(is_tracked(&t), "The page was given up unasked");
+		g->vcpu->run->page_track.reply = bad[i];
+		TEST_ASSERT(_vcpu_run(g->vcpu) == -1 && errno == EINVAL, "Reply %u, errno %d",
+			    bad[i], errno);
+	}
+	TEST_ASSERT(is_tracked(&t), "The page was given up unasked");
+	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	tg_assert_ended(g);
+	TEST_ASSERT_EQ((uint16_t)ask_mem(g), FXSAVE_FCW);
+	TEST_ASSERT(!is_tracked(&t), "The page is tracked still");
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+/* Meanwhile another vCPU stores there, and may not. */
+static void test_other_vcpu(struct tiny_guest *g)
+{
+	struct tiny_guest other;
+	struct tracker t;
+
+	ask_init(g, &t, 1);
+	tg_add_vcpu(g, &other, 1);
+	ask(g, 1);
+	ask_start(&other, TG_STORE4, ASK_VAL);
+	ASK_ASSERT_ASKED(&other, 1, ASK_VAL);
+	ask_reply(&other, KVM_PAGE_TRACK_REPLY_SKIP, 0);
+	ask_assert_ended(&other, 0);
+
+	/* As both want it, the first reply is for both. */
+	ask_start(&other, TG_FXSAVE, 0);
+	assert_asked(&other, 1);
+	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	tg_assert_ended(g);
+	ask_reply(&other, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	tg_assert_ended(&other);
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+/* The instruction is not what the vCPU does next: the page stays. */
+static void test_led_elsewhere(struct tiny_guest *g)
+{
+	struct kvm_regs regs;
+	struct tracker t;
+
+	ask_init(g, &t, 1);
+	ask(g, 1);
+	vcpu_regs_get(g->vcpu, &regs);
+	regs.rip = tg_op_rip(TG_LOAD);
+	vcpu_regs_set(g->vcpu, &regs);
+	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	ask_assert_ended(g, 0);
+	TEST_ASSERT(is_tracked(&t), "The page was given up for nothing");
+	tracker_close(&t);
+}
+
+static void test_range_changes(struct tiny_guest *g)
+{
+	struct kvm_page_track_event got;
+	struct tracker t;
+
+	ask_init(g, &t, 1);
+	ask(g, 1);
+	tracker_remove(&t, ASK_GPA, PAGE_SIZE);
+	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	tg_assert_ended(g);
+
+	/* With another action, that is what counts. */
+	*(uint32_t *)addr_gpa2hva(g->vm, ASK_GPA) = 0;
+	tracker_add(&t, ASK_GPA, PAGE_SIZE, TRACKER_EXIT);
+	ask(g, 1);
+	tracker_add(&t, ASK_GPA, PAGE_SIZE, TRACKER_NOTIFY);
+	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	tg_assert_ended(g);
+	TEST_ASSERT(tracker_pop(&t, &got), "No event");
+	TEST_ASSERT_EQ(got.flags & ~KVM_PAGE_TRACK_EVENT_GVA,
+		       KVM_PAGE_TRACK_EVENT_UNTRACKED | KVM_PAGE_TRACK_EVENT_UNEMULATED);
+	TRACKER_ASSERT_EMPTY(&t);
+
+	/* Without the tracker, there is nothing to give up. */
+	*(uint32_t *)addr_gpa2hva(g->vm, ASK_GPA) = 0;
+	tracker_add(&t, ASK_GPA, PAGE_SIZE, TRACKER_EXIT);
+	ask(g, 1);
+	tracker_close(&t);
+	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	tg_assert_ended(g);
+}
+
+int main(void)
+{
+	static const struct tg_case cases[] = {
+		{ "the page is tracked until userspace allows", test_question, TG_4LEVEL_BIT },
+		{ "another vCPU asks meanwhile", test_other_vcpu, TG_4LEVEL_BIT },
+		{ "a vCPU led elsewhere gives nothing up", test_led_elsewhere, TG_4LEVEL_BIT },
+		{ "the range changes before the reply", test_range_changes, TG_4LEVEL_BIT },
+	};
+
+	tracker_require();
+	tg_run_cases(cases, ARRAY_SIZE(cases));
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * While a range of millions of pages is added, others go on; and who adds it can be
+ * killed, which undoes it.
+ */
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "tracker.h"
+
+#define SLOT		TG_NR_SLOTS
+#define GPA		BIT(32)
+#define SIZE		(16 * BIT(30))
+#define OTHER_GPA	(GPA + SIZE)
+/* What is tracked before, in the first and in the last part of it. */
+#define FIRST		(GPA + 3 * PAGE_SIZE)
+#define LAST		(GPA + SIZE - 7 * PAGE_SIZE)
+
+struct adder {
+	pid_t pid;
+	atomic_bool *done;
+	struct tracker t;
+	uint64_t pages;
+};
+
+/* Memory that is never used. */
+static void add_slot(struct tiny_guest *g, uint32_t slot, uint64_t gpa, uint64_t size)
+{
+	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	TEST_ASSERT(mem != MAP_FAILED, "mmap() failed, errno %d", errno);
+	vm_set_user_memory_region(g->vm, slot, 0, gpa, size, mem);
+}
+
+static void *shared_bool(void)
+{
+	void *p = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
+
+	TEST_ASSERT(p != MAP_FAILED, "mmap() failed, errno %d", errno);
+	return p;
+}
+
+/* Have another process add all of the slot, and return when that has begun. */
+static void start(struct tiny_guest *g, struct adder *a)
+{
+	atomic_store(a->done, false);
+	a->pages = tg_stat(g, "page_track_pages");
+	a->pid = fork();
+	if (!a->pid) {
+		if (tracker_ioctl(&a->t, KVM_PAGE_TRACK_ADD_RANGE, GPA, SIZE, TRACKER_ONCE))
+			_exit(1);
+		atomic_store(a->done, true);
+		pause();
+	}
+	TEST_ASSERT(a->pid > 0, "fork() failed, errno %d", errno);
+
+	while (tg_stat(g, "page_track_pages") == a->pages)
+		TEST_ASSERT(!waitpid(a->pid, NULL, WNOHANG), "The process is gone");
+}
+
+static void init(struct tiny_guest *g, struct adder *a)
+{
+	add_slot(g, SLOT, GPA, SIZE);
+	a->done = shared_bool();
+	tracker_create(g->vm, &a->t, 1024, 0, 0);
+	tracker_add(&a->t, FIRST, PAGE_SIZE, TRACKER_NOTIFY);
+	tracker_add(&a->t, LAST, 2 * PAGE_SIZE, TRACKER_ONCE);
+}
+
+static void stop(struct adder *a)
+{
+	int status;
+
+	kill(a->pid, SIGKILL);
+	TEST_ASSERT(waitpid(a->pid, &status, 0) == a->pid && WIFSIGNALED(status),
+		    "The process ended, status 0x%x", status);
+}
+
+static void finish(struct adder *a)
+{
+	tracker_close(&a->t);
+	munmap(a->done, PAGE_SIZE);
+}
+
+static void assert_range(struct tracker *t, uint64_t from, uint64_t gpa, uint64_t size,
+			 uint32_t action)
+{
+	struct kvm_page_track_range range;
+
+	TEST_ASSERT(!tracker_next(t, from, &range) && range.gpa == gpa &&
+		    range.size == size && range.action == action,
+		    "9: range 0x%llx, 0x%llx, action %u", range.gpa, range.size, range.action);
+}
+
+static void test_kill(struct tiny_guest *g)
+{
+	struct kvm_page_track_range range;
+	struct adder a;
+
+	init(g, &a);
+	start(g, &a);
+	stop(&a);
+
+	TEST_ASSERT(!atomic_load(a.done), "9: killed only after all was added");
+	TG_ASSERT_STAT(g, "page_track_pages", a.pages);
+	assert_range(&a.t, 0, FIRST, PAGE_SIZE, TRACKER_NOTIFY);
+	assert_range(&a.t, FIRST + PAGE_SIZE, LAST, 2 * PAGE_SIZE, TRACKER_ONCE);
+	TEST_ASSERT_EQ(tracker_next(&a.t, LAST + 2 * PAGE_SIZE, &range), ENOENT);
+	finish(&a);
+}
+
+static void test_others(struct tiny_guest *g)
+{
+	struct kvm_page_track_range range;
+	struct tracker other;
+	struct adder a;
+
+	init(g, &a);
+	tracker_create(g->vm, &other, 64, 0, 0);
+	start(g, &a);
+
+	tracker_add(&other, GPA, PAGE_SIZE, TRACKER_NOTIFY);
+	TEST_ASSERT(!atomic_load(a.done), "9: another tracker waited for all");
+	add_slot(g, SLOT + 1, OTHER_GPA, TG_HUGE_SIZE);
+	TEST_ASSERT(!atomic_load(a.done), "9: a new slot waited for all");
+	TEST_ASSERT(!tracker_next(&a.t, 0, &range), "9: nothing to list");
+	TEST_ASSERT(!atomic_load(a.done), "9: listing waited for all");
+
+	stop(&a);
+	TG_ASSERT_STAT(g, "page_track_pages", a.pages + 1);
+	tracker_close(&other);
+	finish(&a);
+}
+
+/* All of it, with nobody in the way. */
+static void test_all(struct tiny_guest *g)
+{
+	struct adder a;
+
+	init(g, &a);
+	a.pages = tg_stat(g, "page_track_pages");
+	tracker_add(&a.t, GPA, SIZE, TRACKER_ONCE);
+	TG_ASSERT_STAT(g, "page_track_pages", a.pages - 3 + SIZE / PAGE_SIZE);
+	assert_range(&a.t, 0, GPA, SIZE, TRACKER_ONCE);
+	tracker_remove(&a.t, 0, GPA + 2 * SIZE);
+	TG_ASSERT_STAT(g, "page_track_pages", a.pages - 3);
+	TEST_ASSERT_EQ(tracker_ioctl(&a.t, KVM_PAGE_TRACK_REMOVE_RANGE, 0, GPA + SIZE, 0),
+		       ENOENT);
+	finish(&a);
+}
+
+int main(void)
+{
+	static const struct tg_case cases[] = {
+		{ "9: killed", test_kill, TG_4LEVEL_BIT, true },
+		{ "9: others go on", test_others, TG_4LEVEL_BIT, true },
+		{ "9: all", test_all, TG_4LEVEL_BIT, true },
+	};
+
+	tracker_require();
+	tg_run_cases(cases, ARRAY_SIZE(cases));
+}

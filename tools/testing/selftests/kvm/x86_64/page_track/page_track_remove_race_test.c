@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A range is removed, or gets another action, or is armed again, while a vCPU writes
+ * to it: what was written before has its event when the call returns, and what was told
+ * before comes no later (findings R4 and 15).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "kselftest.h"
+#include "tracker.h"
+
+#define VA	0x40000000ul
+#define GPA	tg_data(0)
+
+static int nr_rounds;
+
+struct writer {
+	struct tiny_guest g;
+	pthread_t thread;
+	pthread_barrier_t barrier;
+	uint64_t va, val, step;	/* @val grows by @step with each write */
+	int len, nr;
+};
+
+static void *write_all(void *arg)
+{
+	struct writer *w = arg;
+	int i;
+
+	for (i = 0; i < w->nr; i++) {
+		pthread_barrier_wait(&w->barrier);
+		w->val += w->step;
+		tg_store(&w->g, w->va, w->val, w->len);
+		pthread_barrier_wait(&w->barrier);
+	}
+	return NULL;
+}
+
+static void start_writer(struct writer *w, struct tiny_guest *g, uint64_t va, int len, int nr)
+{
+	*w = (struct writer) { .va = va, .step = 1, .len = len, .nr = nr };
+	tg_add_vcpu(g, &w->g, 1);
+	pthread_barrier_init(&w->barrier, NULL, 2);
+	pthread_create(&w->thread, NULL, write_all, w);
+}
+
+static void end_writer(struct writer *w)
+{
+	pthread_join(w->thread, NULL);
+	pthread_barrier_destroy(&w->barrier);
+}
+
+/* See the write in memory, change the range at once, and there is its event. */
+static void race(struct tiny_guest *g, int new_action)
+{
+	struct kvm_page_track_event event;
+	struct tracker t;
+	struct writer w;
+	uint32_t *mem, i;
+
+	tg_map(g, VA, GPA);
+	mem = addr_gpa2hva(g->vm, GPA);
+	*mem = 0;
+	tracker_create(g->vm, &t, 64, 0, 0);
+	start_writer(&w, g, VA, 4, nr_rounds);
+
+	for (i = 1; i <= nr_rounds; i++) {
+		tracker_add(&t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
+		pthread_barrier_wait(&w.barrier);
+		while (__atomic_load_n(mem, __ATOMIC_ACQUIRE) != i)
+			sched_yield();
+
+		if (new_action < 0)
+			tracker_remove(&t, GPA, PAGE_SIZE);
+		else
+			tracker_add(&t, GPA, PAGE_SIZE, new_action);
+		TEST_ASSERT(tracker_pop(&t, &event), "R4: no event of write %u", i);
+		TEST_ASSERT_EQ(*(uint32_t *)event.data, i);
+		TRACKER_ASSERT_EMPTY(&t);
+
+		pthread_barrier_wait(&w.barrier);
+		TRACKER_ASSERT_EMPTY(&t);
+	}
+
+	end_writer(&w);
+	tracker_close(&t);
+}
+
+static void test_remove(struct tiny_guest *g)
+{
+	race(g, -1);
+}
+
+static void test_change(struct tiny_guest *g)
+{
+	race(g, TRACKER_EXIT);
+}
+
+/*
+ * The write crosses from a page with notify into one with once, which is armed again
+ * as soon as the write is seen.  An event says that the page is not tracked: it comes
+ * before the call returns, and only then is the page not tracked.
+ *
+ * Others that are told before it make the time between write and event longer.
+ */
+#define NR_OTHERS	60	/* of 64 that there may be */
+
+static void test_rearm(struct tiny_guest *g)
+{
+	struct kvm_page_track_event event;
+	struct kvm_page_track_range range;
+	struct tracker others[NR_OTHERS], once;
+	bool was_told, tracked;
+	struct writer w;
+	uint32_t *mem, i;
+	int n;
+
+	tg_map(g, VA, GPA);
+	tg_map(g, VA + PAGE_SIZE, GPA + PAGE_SIZE);
+	mem = addr_gpa2hva(g->vm, GPA + PAGE_SIZE);
+	*mem = 0;
+	for (n = 0; n < NR_OTHERS; n++) {
+		tracker_create(g->vm, &others[n], 64, KVM_PAGE_TRACKER_LOSSY, 0);
+		tracker_add(&others[n], GPA, 2 * PAGE_SIZE, TRACKER_NOTIFY);
+	}
+	tracker_create(g->vm, &once, 64, 0, 0);
+	start_writer(&w, g, VA + PAGE_SIZE - 4, 8, nr_rounds);
+	w.step = 1ul << 32;
+
+	for (i = 1; i <= nr_rounds; i++) {
+		tracker_add(&once, GPA + PAGE_SIZE, PAGE_SIZE, TRACKER_ONCE);
+		pthread_barrier_wait(&w.barrier);
+		while (__atomic_load_n(mem, __ATOMIC_ACQUIRE) != i)
+			sched_yield();
+
+		was_told = tracker_count(&once);
+		tracker_add(&once, GPA + PAGE_SIZE, PAGE_SIZE, TRACKER_ONCE);
+		tracked = !tracker_next(&once, 0, &range);
+		TEST_ASSERT(tracker_pop(&once, &event), "15: no event of write %u", i);
+		TEST_ASSERT_EQ(*(uint32_t *)event.data, i);
+		TEST_ASSERT_EQ(event.flags & KVM_PAGE_TRACK_EVENT_UNTRACKED,
+			       KVM_PAGE_TRACK_EVENT_UNTRACKED);
+		TEST_ASSERT(tracked || !was_told, "15: armed after event %u, and not tracked", i);
+		TRACKER_ASSERT_EMPTY(&once);
+
+		pthread_barrier_wait(&w.barrier);
+		TRACKER_ASSERT_EMPTY(&once);
+		TEST_ASSERT_EQ(!tracker_next(&once, 0, &range), tracked);
+	}
+
+	end_writer(&w);
+	tracker_close(&once);
+	for (n = 0; n < NR_OTHERS; n++)
+		tracker_close(&others[n]);
+}
+
+static int open_userfault(void *start)
+{
+	struct uffdio_register reg = {
+		.range = { .start = (uint64_t)start, .len = PAGE_SIZE },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -1;
+
+	TEST_ASSERT(!madvise(start, PAGE_SIZE, MADV_DONTNEED), "MADV_DONTNEED failed");
+	TEST_ASSERT(!ioctl(fd, UFFDIO_API, &api) && !ioctl(fd, UFFDIO_REGISTER, &reg),
+		    "No userfaultfd for the guest's memory");
+	return fd;
+}
+
+/*
+ * The vCPU sleeps in its write for as long as userspace likes: nobody waits for it.  It
+ * writes after the call then, and is told of as whoever writes after it.
+ */
+static void change_while_asleep(struct tiny_guest *g, struct tracker *t, uint32_t action)
+{
+	struct uffdio_zeropage zero = { .range = { .len = PAGE_SIZE } };
+	struct pollfd pfd = { .events = POLLIN };
+	uint64_t gpa = GPA + PAGE_SIZE;
+	struct writer w;
+	void *second;
+
+	tg_map(g, VA, GPA);
+	tg_map(g, VA + PAGE_SIZE, gpa);
+	second = addr_gpa2hva(g->vm, gpa);
+	pfd.fd = open_userfault(second);
+	if (pfd.fd < 0) {
+		g->skip = "no userfaultfd";
+		return;
+	}
+
+	tracker_create(g->vm, t, 64, 0, 0);
+	tracker_add(t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
+	tracker_add(t, gpa, PAGE_SIZE, action);
+	start_writer(&w, g, VA + PAGE_SIZE - 4, 8, 1);
+	w.val = ~1ul;
+	pthread_barrier_wait(&w.barrier);
+	TEST_ASSERT(poll(&pfd, 1, -1) == 1 && pfd.revents == POLLIN, "revents 0x%x", pfd.revents);
+
+	if (action == TRACKER_ONCE)
+		tracker_add(t, gpa, PAGE_SIZE, action);
+	else
+		tracker_remove(t, gpa, PAGE_SIZE);
+	zero.range.start = (uint64_t)second;
+	TEST_ASSERT(!ioctl(pfd.fd, UFFDIO_ZEROPAGE, &zero), "UFFDIO_ZEROPAGE failed");
+	pthread_barrier_wait(&w.barrier);
+	end_writer(&w);
+	close(pfd.fd);
+	TEST_ASSERT_EQ(*(uint32_t *)second, ~0u);
+}
+
+static void test_remove_asleep(struct tiny_guest *g)
+{
+	struct kvm_page_track_event event;
+	struct tracker t;
+
+	change_while_asleep(g, &t, TRACKER_NOTIFY);
+	if (g->skip)
+		return;
+
+	while (tracker_pop(&t, &event))
+		TEST_ASSERT(event.gpa < GPA + PAGE_SIZE, "An event of the page that was removed");
+	tracker_close(&t);
+}
+
+static void test_rearm_asleep(struct tiny_guest *g)
+{
+	struct kvm_page_track_event want;
+	struct kvm_page_track_range range;
+	uint32_t val = ~0u;
+	struct tracker t;
+
+	change_while_asleep(g, &t, TRACKER_ONCE);
+	if (g->skip)
+		return;
+
+	want = tracker_write_event(g, VA + PAGE_SIZE - 4, GPA + PAGE_SIZE - 4, &val, 4);
+	want.vcpu_id = 1;
+	TRACKER_ASSERT_EVENT(&t, &want);
+	want = tracker_write_event(g, VA + PAGE_SIZE, GPA + PAGE_SIZE, &val, 4);
+	want.vcpu_id = 1;
+	want.flags |= KVM_PAGE_TRACK_EVENT_UNTRACKED;
+	TRACKER_ASSERT_EVENT(&t, &want);
+	TRACKER_ASSERT_EMPTY(&t);
+	TEST_ASSERT_EQ(tracker_next(&t, GPA + PAGE_SIZE, &range), ENOENT);
+	tracker_close(&t);
+}
+
+int main(int argc, char *argv[])
+{
+	static const struct tg_case cases[] = {
+		{ "a write has its event when its range is removed", test_remove, TG_4LEVEL_BIT },
+		{ "a write has its event when the action changes", test_change, TG_4LEVEL_BIT },
+		{ "a write has its event when its page is armed again", test_rearm,
+		  TG_4LEVEL_BIT },
+		{ "nobody waits for userfaultfd", test_remove_asleep, TG_4LEVEL_BIT },
+		{ "nor when the page is armed again", test_rearm_asleep, TG_4LEVEL_BIT },
+	};
+
+	nr_rounds = tg_get_rounds(argc, argv, 300);
+	tracker_require();
+	tg_run_cases(cases, ARRAY_SIZE(cases));
+}
