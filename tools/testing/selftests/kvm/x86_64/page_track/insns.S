@@ -52,7 +52,7 @@ table 64
 #define BITS	64
 #define MEM	(%rdi)
 #define SRC	(%rsi)
-#include "insns_common.h"
+#include "insns_common.S"
 #define MEM	(%rdi)
 #define SRC	(%rsi)
 	.set undefined, AF | OF
@@ -122,7 +122,7 @@ table 32
 #define BITS	32
 #define MEM	(%edi)
 #define SRC	(%esi)
-#include "insns_common.h"
+#include "insns_common.S"
 #define MEM	(%edi)
 #define SRC	(%esi)
 	.set undefined, 0
@@ -174,7 +174,7 @@ table 16
 #define BITS	16
 #define MEM	(%di)
 #define SRC	(%si)
-#include "insns_common.h"
+#include "insns_common.S"
 #define MEM	(%di)
 #define SRC	(%si)
 	.set undefined, 0
@@ -219,7 +219,7 @@ table cross_64
 #define BITS	64
 #define MEM	(%rdi)
 #define SRC	(%rsi)
-#include "insns_cross.h"
+#include "insns_cross.S"
 end_table cross_64
 
 .code32
@@ -227,7 +227,7 @@ table cross_32
 #define BITS	32
 #define MEM	(%edi)
 #define SRC	(%esi)
-#include "insns_cross.h"
+#include "insns_cross.S"
 end_table cross_32
 
 .code16
@@ -235,7 +235,7 @@ table cross_16
 #define BITS	16
 #define MEM	(%di)
 #define SRC	(%si)
-#include "insns_cross.h"
+#include "insns_cross.S"
 end_table cross_16
 
 /* For page_track_exact_step_test. */

@@ -119,17 +119,17 @@ static uint64_t close_counter(int fd)
 static int count_own(void *hva, int type)
 {
 	int fd = open_counter(hva, type);
-	volatile uint32_t *half = hva;
-	volatile uint64_t *word = hva;
+	uint32_t *half = hva;
+	uint64_t *word = hva;
 
 	if (fd < 0)
 		return -1;
 
-	*word = 1;
-	half[0] = 2;
-	half[1] = 3;
-	(void)*word;
-	(void)half[1];
+	WRITE_ONCE(*word, 1);
+	WRITE_ONCE(half[0], 2);
+	WRITE_ONCE(half[1], 3);
+	(void)READ_ONCE(*word);
+	(void)READ_ONCE(half[1]);
 	return close_counter(fd);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A choice of instructions whose operand crosses pages, for the crossing test.  Included
- * by insns.S as insns_common.h is.  NR is 0 for a load.
+ * by insns.S as insns_common.S is.  NR is 0 for a load.
  */
 	insn 1, 2, mov %ax, MEM
 	insn 1, 4, mov %eax, MEM
