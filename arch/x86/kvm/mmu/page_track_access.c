@@ -47,10 +47,11 @@
 
 /* The stage of the state; who was taken back, see @found; and which write it is. */
 #define NONE		0
-#define DECIDED		1
+#define DECIDED		KVM_PAGE_TRACK_DECIDED
 #define WRITTEN		2
-#define STAGE		GENMASK(1, 0)
+#define STAGE		KVM_PAGE_TRACK_STAGE
 #define TAKEN_BACK(i)	BIT(2 + (i))
+#define ANY_TAKEN_BACK	GENMASK(1 + KVM_PAGE_TRACK_MAX_FOUND, 2)
 #define NEXT_WRITE	BIT(2 + KVM_PAGE_TRACK_MAX_FOUND)
 #define WHICH_WRITE	GENMASK(31, 2 + KVM_PAGE_TRACK_MAX_FOUND)
 
@@ -128,8 +129,12 @@ static void look_up_anew(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
 	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
 
-	if (insn->gfn != gfn || insn->generation != kvm_page_track_generation(vcpu->kvm))
-		look_up(vcpu, gfn);
+	if (insn->gfn == gfn && insn->generation == kvm_page_track_generation(vcpu->kvm))
+		return;
+
+	/* Others may have it now than those who know from the fault. */
+	vcpu->arch.page_track->fault.told = false;
+	look_up(vcpu, gfn);
 }
 
 /* Go through the trackers that were found.  Start with @i of 0. */
@@ -382,8 +387,12 @@ void kvm_page_track_tell_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, cons
 			call_track_write(vcpu, gpa, gva, new, bytes, &insn->found[i]);
 	}
 
-	/* Those that there was no room for, and those who track the gfn since then. */
-	if (!insn || insn->more || insn->generation != kvm_page_track_generation(vcpu->kvm)) {
+	/*
+	 * Those that there was no room for, those who track the gfn since then, and who
+	 * was taken back for the sake of another gfn, or of a call that has failed.
+	 */
+	if (!insn || insn->more || taken_back & ANY_TAKEN_BACK ||
+	    insn->generation != kvm_page_track_generation(vcpu->kvm)) {
 		while ((found.node = find_next(vcpu->kvm, found.node, gfn, &action))) {
 			found.action = action;
 			if (!insn || !is_told(insn, taken_back, found.node))
@@ -469,7 +478,9 @@ static bool is_asleep(struct kvm_vcpu *vcpu)
 	guard(rcu)();
 
 	task = pid_task(rcu_dereference(vcpu->pid), PIDTYPE_PID);
-	return !task || !task_is_running(task);
+	/* Who waits for mmu_lock with PREEMPT_RT has written. */
+	return !task || !(task_is_running(task) ||
+			  READ_ONCE(task->__state) & TASK_RTLOCK_WAIT);
 }
 
 /* The vCPU sleeps, and has not written: it shall not tell @n.  False if it goes on. */

@@ -30,6 +30,10 @@ struct kvm_page_track_found {
 
 #define KVM_PAGE_TRACK_MAX_FOUND	8
 
+/* How far a write is, of kvm_page_track_insn.state. */
+#define KVM_PAGE_TRACK_STAGE		GENMASK(1, 0)
+#define KVM_PAGE_TRACK_DECIDED		1
+
 /* The instruction that KVM emulates, and who has the gfn that it is about to write. */
 struct kvm_page_track_insn {
 	/* Between its start and its end: whether others than KVM have trackers. */
@@ -132,9 +136,15 @@ static inline int kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, 
  */
 static inline void kvm_page_track_decide_write(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
-	/* If the last one asked for was not the other part. */
-	if (kvm_page_track_insn_active(vcpu) &&
-	    vcpu->arch.page_track->insn.gfn != gpa_to_gfn(gpa))
+	struct kvm_page_track_insn *insn;
+
+	if (!kvm_page_track_insn_active(vcpu))
+		return;
+
+	/* If the last one asked for was the other part, or it is the same gfn, and told. */
+	insn = &vcpu->arch.page_track->insn;
+	if (insn->gfn != gpa_to_gfn(gpa) ||
+	    (insn->state & KVM_PAGE_TRACK_STAGE) != KVM_PAGE_TRACK_DECIDED)
 		__kvm_page_track_decide_write(vcpu, gpa_to_gfn(gpa));
 }
 

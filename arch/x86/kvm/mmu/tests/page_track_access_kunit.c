@@ -86,6 +86,44 @@ static void removed_range_is_told_of_each_part(struct kunit *test)
 	ptk_unregister(test, &c->node);
 }
 
+/* Both pages of a write are one gfn: the second part is decided anew. */
+static void removed_range_is_told_of_both_parts_of_a_gfn(struct kunit *test)
+{
+	struct counter *c = create_counter(test, 1);
+	struct kvm_vcpu *vcpu = begin_write(test, PTK_BASE, 1);
+
+	ptk_decide_write(vcpu, gfn_to_gpa(PTK_BASE));
+	write_page(vcpu, PTK_BASE);
+
+	ptk_decide_write(vcpu, gfn_to_gpa(PTK_BASE));
+	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, &c->node, PTK_BASE, 1), 0);
+	write_page(vcpu, PTK_BASE);
+	KUNIT_EXPECT_EQ(test, c->writes, 2);
+
+	kvm_page_track_end_insn(vcpu);
+	ptk_unregister(test, &c->node);
+}
+
+/* Who waits for a vCPU that sleeps before its write, which is not for a removed gfn. */
+static void kept_range_is_told_though_taken_back(struct kunit *test)
+{
+	struct counter *c = create_counter(test, 1);
+	struct kvm_vcpu *vcpu = begin_write(test, PTK_BASE, 1);
+	struct kvm *kvm = ptk_kvm(test);
+
+	/* No thread runs it: it sleeps. */
+	KUNIT_ASSERT_EQ(test, xa_err(xa_store(&kvm->vcpu_array, 0, vcpu, GFP_KERNEL)), 0);
+	atomic_set(&kvm->online_vcpus, 1);
+	kvm_page_track_wait(kvm, &c->node);
+	atomic_set(&kvm->online_vcpus, 0);
+	xa_destroy(&kvm->vcpu_array);
+
+	write_page(vcpu, PTK_BASE);
+	kvm_page_track_end_insn(vcpu);
+	KUNIT_EXPECT_EQ(test, c->writes, 1);
+	ptk_unregister(test, &c->node);
+}
+
 static void added_range_is_told_of_the_write_after(struct kunit *test)
 {
 	struct counter *old = create_counter(test, 1), *new = create_counter(test, 0);
@@ -103,6 +141,8 @@ static void added_range_is_told_of_the_write_after(struct kunit *test)
 static struct kunit_case access_cases[] = {
 	KUNIT_CASE(removed_range_is_told_of_the_write_before),
 	KUNIT_CASE(removed_range_is_told_of_each_part),
+	KUNIT_CASE(removed_range_is_told_of_both_parts_of_a_gfn),
+	KUNIT_CASE(kept_range_is_told_though_taken_back),
 	KUNIT_CASE(added_range_is_told_of_the_write_after),
 	{}
 };
