@@ -28,7 +28,7 @@ help: ## list the targets
 #=   GROUP=own|linux|kunit|guest|nested  KIND=stock|debug    what to test
 #=   T=PATTERN        the tests or checks whose name contains this shell pattern
 #=   REPEAT=N         each test N times; how often it failed
-#=   FULL=1           make check boots each prefix of the series, not only the parts
+#=   FULL=1           make check boots each prefix of the series, and compiles more ways
 #=   CMD="..."  APPEND="..."  DEBUG=1    what `make shell` runs, kernel parameters, wait for gdb
 #=   ACCEL=kvm        nested virtualization of this machine instead of emulation
 #=   PATCH=NAME       the patch that `make refresh` puts the edits into

@@ -54,6 +54,13 @@ lock() {
 # took WHAT SECONDS: note for the end of .ci/run where the time went.
 took() { printf '%d %s\n' "$2" "$1" >>"$build/log/times"; }
 
+# little_room: say so if build/, which takes up to 7 GB, cannot grow that much.
+little_room() {
+	local free
+	free=$(df --output=avail -BG "$build" | tail -n1 | tr -dc 0-9)
+	[ "$free" -ge 7 ] || say "Only $free GB are free for build/ and the cache" >&2
+}
+
 # log NAME COMMAND...: run COMMAND, output to build/log/NAME; on failure show why.
 log() {
 	local file=$build/log/$1 start=$SECONDS
@@ -63,7 +70,8 @@ log() {
 		took "make ${file#"$build/log/"}" $((SECONDS - start))
 		return
 	fi
-	grep -E -m5 'error|Error|FAILED|\*\*\*' "$file" >&2 || tail -n5 "$file" >&2
+	grep -E -m5 '[Ee]rror:|FAILED|\*\*\*|No space left' "$file" >&2 || tail -n5 "$file" >&2
+	little_room
 	die "failed, see ${file#"$root"/}: $*"
 }
 

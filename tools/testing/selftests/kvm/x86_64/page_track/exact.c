@@ -172,7 +172,7 @@ void exact_fill(struct exact *x, int i)
 	for (j = 0; !bytes[i][PAGE_SIZE - 1] && j < PAGE_SIZE; j++)
 		bytes[i][j] = 0x40 * i + 7 * j + (j >> 8);
 	if (x->mem[i])
-		memcpy(x->mem[i], bytes[i], PAGE_SIZE);
+		tg_copy_page(x->mem[i], bytes[i]);
 }
 
 struct kvm_regs exact_regs(struct exact *x)
@@ -314,7 +314,7 @@ void exact_run(struct exact *x, struct exact_outcome *o)
 	for (i = 0; i < EXACT_MAX_PAGES; i++) {
 		if (!x->mem[i])
 			continue;
-		memcpy(o->mem[i], x->mem[i], PAGE_SIZE);
+		tg_copy_page(o->mem[i], x->mem[i]);
 		o->pages |= 1 << i;
 	}
 }

@@ -67,7 +67,7 @@ static bool is_same_page(const char *name, int page, const uint8_t *want, const 
 {
 	int i = 0;
 
-	if (!memcmp(want, got, PAGE_SIZE))
+	if (tg_is_same_page(want, got))
 		return true;
 
 	while (want[i] == got[i])

@@ -50,7 +50,7 @@ static void run(struct table *t, struct exact_outcome *o)
 	}
 	if (t->x->bits == 32 && !strncmp(t->insn->name, "push %", 6))
 		memset(t->x->mem[0] + EXACT_TOP - 2 - EXACT_GPA, 0, 2);
-	memcpy(t->before, t->x->mem[0], PAGE_SIZE);
+	tg_copy_page(t->before, t->x->mem[0]);
 
 	regs.rcx = t->state->rcx;
 	regs.rflags |= t->state->rflags;

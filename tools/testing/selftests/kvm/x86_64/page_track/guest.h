@@ -173,6 +173,26 @@ static inline uint64_t tg_edit_va(uint64_t gpa)
 	return TG_EDIT_VA + gpa - TG_ARENA_GPA;
 }
 
+/* A whole page at once: libkvm's memcpy() and memcmp() go byte by byte. */
+static inline void tg_copy_page(void *to, const void *from)
+{
+	unsigned long nr = PAGE_SIZE / 8;
+
+	asm volatile("rep movsq" : "+D" (to), "+S" (from), "+c" (nr) : : "memory");
+}
+
+static inline bool tg_is_same_page(const void *one, const void *other)
+{
+	const uint64_t *a = one, *b = other;
+	int i;
+
+	for (i = 0; i < PAGE_SIZE / 8; i++) {
+		if (a[i] != b[i])
+			return false;
+	}
+	return true;
+}
+
 /* The code of the operations. */
 extern const char tg_ops[];
 extern const char tg_ops_end[];

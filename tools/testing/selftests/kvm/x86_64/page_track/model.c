@@ -24,7 +24,7 @@ void model_check_page(struct model_slot *s, int page)
 	uint8_t *mem = s->mem + page * PAGE_SIZE, *copy = s->copy + page * PAGE_SIZE;
 	int i;
 
-	if (!memcmp(mem, copy, PAGE_SIZE))
+	if (tg_is_same_page(mem, copy))
 		return;
 
 	for (i = 0; mem[i] == copy[i]; i++)

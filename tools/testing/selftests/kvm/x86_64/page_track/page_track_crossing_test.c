@@ -163,7 +163,7 @@ static void test_root_plain(struct tiny_guest *g)
 	/* A root with a plain page behind it. */
 	new = tg_alloc(g);
 	plain = tg_alloc(g);
-	memcpy(addr_gpa2hva(g->vm, new), addr_gpa2hva(g->vm, old), PAGE_SIZE);
+	tg_copy_page(addr_gpa2hva(g->vm, new), addr_gpa2hva(g->vm, old));
 	g->root = new;
 	tg_map(g, va, tg_data(20));
 	tables = alloc_tables(g, va);
