@@ -4,21 +4,8 @@
  *
  * Trackers are called before an access, at the fault and when KVM's emulator is about
  * to write, and after a write.  Whom to tell of a write is decided before it: who
- * stops tracking the gfn between the write and the call is called all the same.
- * kvm_page_track_wait() waits until such calls have returned:
- *
- *	vCPU				other thread
- *	----				------------
- *	state = DECIDED
- *	look up trackers		change what a tracker tracks
- *	write				generation++
- *	state = WRITTEN			wait while a state is DECIDED or WRITTEN
- *	call trackers
- *	state = NONE
- *
- * The write may sleep for as long as userspace likes, as in handle_userfault().  A
- * vCPU that sleeps while DECIDED has not written: nobody waits for it, but the one
- * tracker is taken back from what it decided.
+ * stops tracking the gfn between the write and the call is called all the same, see
+ * page_track_wait.c.
  *
  * Whoever starts to track a gfn need not wait: a vCPU that sees another generation
  * after its write calls those who track the gfn by then as well.
@@ -28,11 +15,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/delay.h>
 #include <linux/kvm_host.h>
-#include <linux/pid.h>
-#include <linux/sched.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "kvm_cache_regs.h"
@@ -44,16 +27,6 @@
 #include "page_track_notifier.h"
 #include "page_track_range.h"
 #include "x86.h"
-
-/* The stage of the state; who was taken back, see @found; and which write it is. */
-#define NONE		0
-#define DECIDED		KVM_PAGE_TRACK_DECIDED
-#define WRITTEN		2
-#define STAGE		KVM_PAGE_TRACK_STAGE
-#define TAKEN_BACK(i)	BIT(2 + (i))
-#define ANY_TAKEN_BACK	GENMASK(1 + KVM_PAGE_TRACK_MAX_FOUND, 2)
-#define NEXT_WRITE	BIT(2 + KVM_PAGE_TRACK_MAX_FOUND)
-#define WHICH_WRITE	GENMASK(31, 2 + KVM_PAGE_TRACK_MAX_FOUND)
 
 /* What @vcpu keeps, or NULL if memory is short. */
 static struct kvm_page_track_vcpu *create_vcpu(struct kvm_vcpu *vcpu)
@@ -77,13 +50,13 @@ void kvm_page_track_free_vcpu(struct kvm_vcpu *vcpu)
 static void start_write(struct kvm_page_track_insn *insn, u32 stage)
 {
 	/* Set it before the look-up.  Pairs with the smp_mb() in kvm_page_track_wait(). */
-	smp_store_mb(insn->state, ((insn->state & WHICH_WRITE) + NEXT_WRITE) | stage);
+	smp_store_mb(insn->state, ((insn->state & KVM_PAGE_TRACK_WHICH_WRITE) + KVM_PAGE_TRACK_NEXT_WRITE) | stage);
 }
 
 static void end_write(struct kvm_page_track_insn *insn)
 {
 	/* What trackers were told is visible.  Pairs with is_under_way(). */
-	smp_store_release(&insn->state, insn->state & WHICH_WRITE);
+	smp_store_release(&insn->state, insn->state & KVM_PAGE_TRACK_WHICH_WRITE);
 }
 
 /* The next tracker behind @n that has @gfn, with its @action, or NULL. */
@@ -307,7 +280,7 @@ int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 	const struct kvm_page_track_fault *fault = &vcpu->arch.page_track->fault;
 	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
 
-	start_write(insn, DECIDED);
+	start_write(insn, KVM_PAGE_TRACK_DECIDED);
 	look_up_anew(vcpu, gpa_to_gfn(gpa));
 
 	/* Nobody has it, or who has knows from the fault. */
@@ -320,7 +293,7 @@ int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 
 void __kvm_page_track_decide_write(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	start_write(&vcpu->arch.page_track->insn, DECIDED);
+	start_write(&vcpu->arch.page_track->insn, KVM_PAGE_TRACK_DECIDED);
 	look_up_anew(vcpu, gfn);
 }
 
@@ -342,12 +315,12 @@ static bool was_decided(struct kvm_page_track_insn *insn, gfn_t gfn, u32 *taken_
 {
 	u32 next, state = READ_ONCE(insn->state);
 
-	if ((state & STAGE) != DECIDED || insn->gfn != gfn)
+	if ((state & KVM_PAGE_TRACK_STAGE) != KVM_PAGE_TRACK_DECIDED || insn->gfn != gfn)
 		return false;
 
 	/* Nobody is taken back after the write.  Pairs with the one in take_back(). */
 	do {
-		next = state - DECIDED + WRITTEN;
+		next = state - KVM_PAGE_TRACK_DECIDED + KVM_PAGE_TRACK_WRITTEN;
 	} while (!try_cmpxchg(&insn->state, &state, next));
 
 	*taken_back = state;
@@ -361,7 +334,7 @@ static bool is_told(const struct kvm_page_track_insn *insn, u32 taken_back,
 
 	for (i = 0; i < insn->nr_found; i++) {
 		if (insn->found[i].node == n)
-			return !(taken_back & TAKEN_BACK(i));
+			return !(taken_back & KVM_PAGE_TRACK_TAKEN_BACK(i));
 	}
 
 	return false;
@@ -378,12 +351,12 @@ void kvm_page_track_tell_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, cons
 	int i, action;
 
 	if (insn && !was_decided(insn, gfn, &taken_back)) {
-		start_write(insn, WRITTEN);
+		start_write(insn, KVM_PAGE_TRACK_WRITTEN);
 		look_up(vcpu, gfn);
 	}
 
 	for (i = 0; insn && i < insn->nr_found; i++) {
-		if (!(taken_back & TAKEN_BACK(i)))
+		if (!(taken_back & KVM_PAGE_TRACK_TAKEN_BACK(i)))
 			call_track_write(vcpu, gpa, gva, new, bytes, &insn->found[i]);
 	}
 
@@ -391,7 +364,7 @@ void kvm_page_track_tell_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, cons
 	 * Those that there was no room for, those who track the gfn since then, and who
 	 * was taken back for the sake of another gfn, or of a call that has failed.
 	 */
-	if (!insn || insn->more || taken_back & ANY_TAKEN_BACK ||
+	if (!insn || insn->more || taken_back & KVM_PAGE_TRACK_ANY_TAKEN_BACK ||
 	    insn->generation != kvm_page_track_generation(vcpu->kvm)) {
 		while ((found.node = find_next(vcpu->kvm, found.node, gfn, &action))) {
 			found.action = action;
@@ -467,73 +440,4 @@ bool kvm_page_track_enter(struct kvm_vcpu *vcpu)
 	}
 
 	return false;
-}
-
-/* Waiting */
-
-static bool is_asleep(struct kvm_vcpu *vcpu)
-{
-	struct task_struct *task;
-
-	guard(rcu)();
-
-	task = pid_task(rcu_dereference(vcpu->pid), PIDTYPE_PID);
-	/* Who waits for mmu_lock with PREEMPT_RT has written. */
-	return !task || !(task_is_running(task) ||
-			  READ_ONCE(task->__state) & TASK_RTLOCK_WAIT);
-}
-
-/* The vCPU sleeps, and has not written: it shall not tell @n.  False if it goes on. */
-static bool take_back(struct kvm_page_track_insn *insn, u32 state,
-		      const struct kvm_page_track_notifier_node *n)
-{
-	int i;
-
-	for (i = 0; i < READ_ONCE(insn->nr_found); i++) {
-		/* Pairs with the one in was_decided(). */
-		if (READ_ONCE(insn->found[i].node) == n)
-			return try_cmpxchg(&insn->state, &state, state | TAKEN_BACK(i));
-	}
-
-	return true;
-}
-
-/* May @vcpu still tell @n of the write that it was at with the state @seen? */
-static bool is_under_way(struct kvm_vcpu *vcpu, struct kvm_page_track_insn *insn, u32 seen,
-			 const struct kvm_page_track_notifier_node *n)
-{
-	/* Pairs with the release in end_write(). */
-	u32 state = smp_load_acquire(&insn->state);
-
-	if ((state ^ seen) & WHICH_WRITE || (state & STAGE) == NONE)
-		return false;
-
-	/* What has been written is told at once. */
-	if ((state & STAGE) == WRITTEN || !is_asleep(vcpu))
-		return true;
-
-	return !take_back(insn, state, n);
-}
-
-void kvm_page_track_wait(struct kvm *kvm, const struct kvm_page_track_notifier_node *n)
-{
-	struct kvm_page_track_vcpu *track;
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-	u32 seen;
-
-	/* Whoever decides from now on sees what has changed.  Pairs with start_write(). */
-	smp_mb();
-
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		/* Pairs with the release in create_vcpu(). */
-		track = smp_load_acquire(&vcpu->arch.page_track);
-		if (!track)
-			continue;
-
-		seen = READ_ONCE(track->insn.state);
-		while (is_under_way(vcpu, &track->insn, seen, n) &&
-		       !fatal_signal_pending(current))
-			usleep_range(10, 100);
-	}
 }

@@ -30,9 +30,17 @@ struct kvm_page_track_found {
 
 #define KVM_PAGE_TRACK_MAX_FOUND	8
 
-/* How far a write is, of kvm_page_track_insn.state. */
+/*
+ * kvm_page_track_insn.state: how far a write is, which of @found was taken back, and
+ * which write it is.  0 is none.
+ */
 #define KVM_PAGE_TRACK_STAGE		GENMASK(1, 0)
 #define KVM_PAGE_TRACK_DECIDED		1
+#define KVM_PAGE_TRACK_WRITTEN		2
+#define KVM_PAGE_TRACK_TAKEN_BACK(i)	BIT(2 + (i))
+#define KVM_PAGE_TRACK_ANY_TAKEN_BACK	GENMASK(1 + KVM_PAGE_TRACK_MAX_FOUND, 2)
+#define KVM_PAGE_TRACK_NEXT_WRITE	BIT(2 + KVM_PAGE_TRACK_MAX_FOUND)
+#define KVM_PAGE_TRACK_WHICH_WRITE	GENMASK(31, 2 + KVM_PAGE_TRACK_MAX_FOUND)
 
 /* The instruction that KVM emulates, and who has the gfn that it is about to write. */
 struct kvm_page_track_insn {
