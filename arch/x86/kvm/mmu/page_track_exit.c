@@ -315,13 +315,13 @@ static int read_reply(struct kvm_vcpu *vcpu)
 	u8 val = READ_ONCE(vcpu->run->page_track.reply);
 	int r;
 
-	if (!is_valid(reply, val))
-		return read_another_reply(vcpu, -EINVAL);
-
 	if (!is_where_it_asked(vcpu)) {
 		forget_replies(q);
 		return 1;
 	}
+
+	if (!is_valid(reply, val))
+		return read_another_reply(vcpu, -EINVAL);
 
 	if (!reply) {
 		r = give_up_page(vcpu, q->tracker_id, q->gpa);

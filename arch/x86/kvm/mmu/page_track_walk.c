@@ -103,23 +103,32 @@ static void flush_walk(struct kvm_page_track_walk *walk)
 	walk->flush = false;
 }
 
+static void break_walk(struct kvm_page_track_walk *walk)
+{
+	struct kvm *kvm = walk->kvm;
+
+	if (need_resched() || rwlock_needbreak(&kvm->mmu_lock)) {
+		/* Before anybody else relies on what has become tracked. */
+		flush_walk(walk);
+		cond_resched_rwlock_write(&kvm->mmu_lock);
+	}
+}
+
 static int count_range(struct kvm_page_track_walk *walk, struct kvm_memory_slot *slot,
 		       gfn_t gfn, gfn_t end, int count)
 {
-	struct kvm *kvm = walk->kvm;
 	gfn_t next;
 	int r;
 
-	lockdep_assert_held_write(&kvm->mmu_lock);
-	lockdep_assert_once(lockdep_is_held(&kvm->slots_lock) ||
-			    srcu_read_lock_held(&kvm->srcu));
+	lockdep_assert_held_write(&walk->kvm->mmu_lock);
+	lockdep_assert_once(lockdep_is_held(&walk->kvm->slots_lock) ||
+			    srcu_read_lock_held(&walk->kvm->srcu));
 
-	for (; gfn < end; gfn = next) {
-		/* Before anybody else relies on what has become tracked, flush. */
-		if (need_resched() || rwlock_needbreak(&kvm->mmu_lock)) {
-			flush_walk(walk);
-			cond_resched_rwlock_write(&kvm->mmu_lock);
-		}
+	for (;; gfn = next) {
+		/* For nothing as well: there may be many calls. */
+		break_walk(walk);
+		if (gfn >= end)
+			return 0;
 
 		next = gfn + KVM_PAGE_TRACK_BLOCK_GFNS -
 		       (gfn - slot->base_gfn) % KVM_PAGE_TRACK_BLOCK_GFNS;
@@ -128,8 +137,6 @@ static int count_range(struct kvm_page_track_walk *walk, struct kvm_memory_slot 
 		if (r)
 			return r;
 	}
-
-	return 0;
 }
 
 void kvm_page_track_begin_walk(struct kvm_page_track_walk *walk)
