@@ -20,12 +20,13 @@
 #define STACK_GPA	0x20000000ul
 #define STACK_VA	0x48000000ul
 #define TABLE_VA	0x49000000ul
+#define DEVICE_GPA	0x30000000ul
+#define DEVICE_VA	0x4a000000ul
 #define SHADOWED_VA	0x50000000ul
 
 /* Places in the first page of data. */
 #define SOURCE		0x100
 #define DEST		0x200
-#define CROSSING	(PAGE_SIZE - 1)
 
 #define TRAP_FLAG	0x100ul
 #define RF		0x10000ul
@@ -34,6 +35,7 @@
 
 /* The guest ends with a write to this port, plus the vector of an exception. */
 #define END_PORT	0x80
+#define DEVICE_PORT	0x60
 
 #define CODE(_name, _asm) static __attribute__((naked)) void _name(void) { asm(_asm); }
 
@@ -56,6 +58,8 @@ DEFINE_INSN(sldt, "rex.w sldt (%rdi)");
 DEFINE_INSN(rep_movsb, "rep movsb");
 DEFINE_INSN(rep_stosq, "rep stosq");
 DEFINE_INSN(repe_cmpsb, "repe cmpsb");
+DEFINE_INSN(rep_stosb, "rep stosb");
+DEFINE_INSN(rep_outsb, "rep outsb");
 DEFINE_INSN(store2, "mov %ax, (%rdi)");
 DEFINE_INSN(store4, "mov %eax, (%rdi)");
 DEFINE_INSN(store8, "mov %rax, (%rdi)");
@@ -138,6 +142,14 @@ static void set_debugged(struct guest *g, bool debugged)
 	vcpu_guest_debug_set(g->vcpu, &debug);
 }
 
+/* Is this an exit for the device, which takes whatever is written? */
+static bool is_device(const struct kvm_run *run)
+{
+	return (run->exit_reason == KVM_EXIT_MMIO && run->mmio.phys_addr >= DEVICE_GPA &&
+		run->mmio.phys_addr < DEVICE_GPA + PAGE_SIZE) ||
+	       (run->exit_reason == KVM_EXIT_IO && run->io.port == DEVICE_PORT);
+}
+
 /* Have KVM end what it takes for MMIO, maybe by more exits. */
 static void end_mmio(struct kvm_vcpu *vcpu)
 {
@@ -162,9 +174,10 @@ static void run(struct guest *g, const struct insn *insn, bool forced,
 		set_debugged(g, true);
 
 	memset(o, 0, sizeof(*o));
-	if (_vcpu_run(g->vcpu))
-		o->error = errno;
-	else
+	do {
+		o->error = _vcpu_run(g->vcpu) ? errno : 0;
+	} while (!o->error && is_device(g->vcpu->run));
+	if (!o->error)
 		o->exit = g->vcpu->run->exit_reason;
 	if (o->exit == KVM_EXIT_IO)
 		o->vector = g->vcpu->run->io.port - END_PORT;
@@ -189,14 +202,14 @@ static void run(struct guest *g, const struct insn *insn, bool forced,
 
 /* @o[0] is where it stops.  @o[1] is the end, if the host had to mend something before. */
 static void run_access(struct guest *g, const struct insn *insn, bool forced, enum second second,
-		       struct outcome *o)
+		       int before, struct outcome *o)
 {
 	uint64_t va = DATA_VA(second <= READONLY ? second : PRESENT);
 	struct kvm_regs regs = {
 		.rax = 0x1122334455667788,
 		.rsi = va + SOURCE,
-		.rdi = va + CROSSING,
-		.rsp = va + CROSSING + 8,
+		.rdi = va + PAGE_SIZE - before,
+		.rsp = va + PAGE_SIZE - before + 8,
 	};
 
 	fill(g);
@@ -214,17 +227,20 @@ static void run_access(struct guest *g, const struct insn *insn, bool forced, en
 	memcpy(o[1].mem, g->mem, sizeof(o[1].mem));
 }
 
-static void test_access(struct guest *g, const struct insn *insn, enum second second)
+/* From @before bytes before the second page on, which does cross if that is one. */
+static void test_access(struct guest *g, const struct insn *insn, enum second second, int before)
 {
+	uint32_t vector = before == 1 ? seconds[second].vector : 0;
+	int error = before == 1 ? seconds[second].error : 0;
 	static struct outcome want[2], got[2];
 
-	run_access(g, insn, false, second, want);
-	run_access(g, insn, true, second, got);
+	run_access(g, insn, false, second, before, want);
+	run_access(g, insn, true, second, before, got);
 	ksft_test_result(!memcmp(want, got, sizeof(want)) &&
-			 want->vector == seconds[second].vector &&
-			 want->error == seconds[second].error,
-			 "%s into %s: exit %u errno %d vector %u, on the CPU %u, %d, %u%s\n",
-			 insn->name, seconds[second].name, got->exit, got->error, got->vector,
+			 want->vector == vector && want->error == error,
+			 "%s %s %s: exit %u errno %d vector %u, on the CPU %u, %d, %u%s\n",
+			 insn->name, before == 1 ? "into" : "ahead of",
+			 seconds[second].name, got->exit, got->error, got->vector,
 			 want->exit, want->error, want->vector,
 			 memcmp(want->mem, got->mem, sizeof(got->mem)) ? ", other memory" : "");
 }
@@ -235,8 +251,9 @@ static int run_steps(struct guest *g, const struct insn *insn, bool forced, bool
 {
 	struct kvm_regs regs = {
 		.rcx = NR_STEPS,
+		.rdx = DEVICE_PORT,
 		.rsi = DATA_VA(PRESENT) + SOURCE,
-		.rdi = DATA_VA(PRESENT) + DEST,
+		.rdi = insn == &rep_stosb ? DEVICE_VA : DATA_VA(PRESENT) + DEST,
 	};
 	static struct outcome o;
 	int nr = 0, i;
@@ -390,6 +407,8 @@ static void init_guest(struct guest *g)
 		virt_map(g->vm, DATA_VA(second), DATA_GPA, second == ABSENT ? 1 : 2);
 	*vm_get_page_table_entry(g->vm, DATA_VA(READONLY) + PAGE_SIZE) &= ~PTE_WRITABLE_MASK;
 
+	virt_map(g->vm, DEVICE_VA, DEVICE_GPA, 1);
+
 	end = vm_vaddr_alloc_page(g->vm) + PAGE_SIZE;
 	g->stack_end = addr_gva2hva(g->vm, end - PAGE_SIZE) + PAGE_SIZE;
 	memcpy(addr_gva2hva(g->vm, g->vm->arch.tss + 0x24), &end, sizeof(end));
@@ -420,7 +439,10 @@ int main(void)
 		{ &sgdt, BIT(ABSENT) | BIT(READONLY) },
 		{ &load8, BIT(HOST_NONE) },
 	};
-	static const struct insn * const strings[] = { &rep_movsb, &rep_stosq, &repe_cmpsb };
+	/* The last two write to a device. */
+	static const struct insn * const strings[] = {
+		&rep_movsb, &rep_stosq, &repe_cmpsb, &rep_stosb, &rep_outsb,
+	};
 	static const struct insn * const words[] = { &store2, &store4, &load2, &load4 };
 	struct guest g;
 	int i, second;
@@ -433,9 +455,11 @@ int main(void)
 	for (i = 0; i < ARRAY_SIZE(accesses); i++) {
 		for (second = PRESENT; second <= HOST_NONE; second++) {
 			if (accesses[i].seconds & BIT(second))
-				test_access(&g, accesses[i].insn, second);
+				test_access(&g, accesses[i].insn, second, 1);
 		}
 	}
+	test_access(&g, &str, ABSENT, 2);
+	test_access(&g, &sldt, ABSENT, 2);
 	for (i = 0; i < 2 * ARRAY_SIZE(strings); i++)
 		test_steps(&g, strings[i / 2], i % 2);
 	for (i = 0; i < ARRAY_SIZE(words); i++)

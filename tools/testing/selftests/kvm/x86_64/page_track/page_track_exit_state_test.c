@@ -89,6 +89,27 @@ static void test_migration(struct tiny_guest *g)
 	tracker_close(&t);
 }
 
+/* The instruction is past the debugger's breakpoint on it, and does not meet it again. */
+static void test_breakpoint(struct tiny_guest *g)
+{
+	struct kvm_guest_debug debug = {
+		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP,
+		.arch.debugreg = { [0] = tg_op_rip(TG_STORE4), [7] = 0x401 },
+	};
+	struct tracker t;
+
+	ask_init(g, &t, 1);
+	ask_start(g, TG_STORE4, ASK_VAL);
+	ASK_ASSERT_ASKED(g, 1, ASK_VAL);
+	vcpu_guest_debug_set(g->vcpu, &debug);
+	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	ask_assert_ended(g, ASK_VAL);
+
+	debug.control = 0;
+	vcpu_guest_debug_set(g->vcpu, &debug);
+	tracker_close(&t);
+}
+
 /* Userspace may have done the write itself, or whatever it likes. */
 static void test_new_rip(struct tiny_guest *g)
 {
@@ -228,6 +249,8 @@ int main(void)
 		{ "a reply is followed with immediate_exit", test_immediate_exit, TG_4LEVEL_BIT },
 		{ "a reply is followed with a signal", test_signal, TG_4LEVEL_BIT },
 		{ "another vCPU with the state asks again", test_migration, TG_4LEVEL_BIT },
+		{ "a breakpoint on the instruction is behind it", test_breakpoint,
+		  TG_4LEVEL_BIT },
 		{ "a vCPU led elsewhere does not write", test_new_rip, TG_4LEVEL_BIT },
 		{ "a vCPU led to another address space asks again", test_new_cr3, TG_4LEVEL_BIT },
 		{ "a tracker is closed before the reply", test_close, TG_4LEVEL_BIT },
