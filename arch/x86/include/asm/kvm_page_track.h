@@ -31,6 +31,9 @@ struct kvm_page_track_notifier_head {
 	u64 last_id;
 	unsigned int nr_external;
 	bool no_external;
+	/* Not visible yet: it counts what they track of its gfns below @new_end. */
+	struct kvm_memory_slot *new_slot;
+	gfn_t new_end;
 };
 
 /* An access to a tracked gfn that is not done yet. */

@@ -292,9 +292,15 @@ int kvm_slot_page_track_prepare_range(struct kvm *kvm,
 {
 	struct kvm_mmu_memory_cache blocks = { .gfp_zero = __GFP_ZERO };
 	gfn_t offset = round_down(gfn - slot->base_gfn, KVM_PAGE_TRACK_BLOCK_GFNS);
-	int r = 0;
+	int r;
 
+	lockdep_assert_held(&kvm->slots_arch_lock);
 	assert_slots_stable(kvm);
+
+	/* Only a slot that is not visible yet may have none. */
+	r = create_directory(kvm, slot, mode);
+	if (r)
+		return r;
 
 	for (gfn = slot->base_gfn + offset; gfn < end; gfn += KVM_PAGE_TRACK_BLOCK_GFNS) {
 		if (gfn_to_counter(slot, gfn, mode))

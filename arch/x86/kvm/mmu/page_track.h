@@ -88,8 +88,9 @@ int kvm_slot_page_track_remove_page(struct kvm *kvm,
  * Allocate what counting the gfns [@gfn, @end) of @slot will need.  It stays with
  * the slot, whether used or not.
  *
- * Returns 0, -ENOMEM, or -EIO if @slot has no directory, a bug of KVM.
- * Context: slots_lock or srcu held; may sleep, takes kvm->mmu_lock.
+ * Returns 0 or -ENOMEM.
+ * Context: kvm->slots_arch_lock held, and srcu or slots_lock; may sleep, takes
+ * kvm->mmu_lock.
  */
 int kvm_slot_page_track_prepare_range(struct kvm *kvm,
 				      struct kvm_memory_slot *slot, gfn_t gfn,

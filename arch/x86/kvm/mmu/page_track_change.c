@@ -22,9 +22,15 @@
 /* How many gfns of slots, per address space, one chunk has at most: 128 MiB. */
 #define CHUNK_GFNS	((gfn_t)16 * KVM_PAGE_TRACK_BLOCK_GFNS)
 
+static gfn_t chunk_end_in(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	return max(gfn, slot->base_gfn) + CHUNK_GFNS;
+}
+
 /* Where a chunk from @gfn on ends. */
 static gfn_t chunk_end(struct kvm *kvm, gfn_t gfn, gfn_t end)
 {
+	struct kvm_page_track_notifier_head *head = &kvm->arch.track_notifier_head;
 	struct kvm_memslot_iter iter;
 	int i;
 
@@ -34,8 +40,11 @@ static gfn_t chunk_end(struct kvm *kvm, gfn_t gfn, gfn_t end)
 	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
 		kvm_memslot_iter_start(&iter, __kvm_memslots(kvm, i), gfn);
 		if (kvm_memslot_iter_is_valid(&iter, end))
-			end = min(end, max(gfn, iter.slot->base_gfn) + CHUNK_GFNS);
+			end = min(end, chunk_end_in(iter.slot, gfn));
 	}
+
+	if (head->new_slot && gfn < head->new_end)
+		end = min(end, chunk_end_in(head->new_slot, gfn));
 
 	return end;
 }

@@ -4,7 +4,9 @@
  *
  * A tracker owns a set of gfns per mode, kept as ranges, which do not depend on
  * slots.  Each slot counts what the trackers have of its gfns.  Both change under
- * kvm->slots_arch_lock, so that a new slot and a new range never miss each other.
+ * kvm->slots_arch_lock, so that a new slot and a new range never miss each other: a
+ * slot that is not visible yet counts from its first gfn on, and whoever changes a
+ * range meanwhile knows how far that is.
  *
  * What an action means, and when anybody is called, is not known here.
  */
@@ -24,6 +26,29 @@
 static bool is_internal(const struct kvm_memory_slot *slot)
 {
 	return slot->id >= KVM_USER_MEM_SLOTS;
+}
+
+/* For the slot that is not visible yet, as far as kvm_page_track_apply_ranges() is. */
+static int call_new_slot(struct page_track_change *c, gfn_t gfn, gfn_t end,
+			 page_track_slot_fn fn)
+{
+	struct kvm_page_track_notifier_head *head = &c->walk.kvm->arch.track_notifier_head;
+	int r;
+
+	lockdep_assert_held(&c->walk.kvm->slots_arch_lock);
+
+	if (!head->new_slot)
+		return 0;
+
+	gfn = max(gfn, head->new_slot->base_gfn);
+	end = min(end, head->new_end);
+	if (gfn >= end)
+		return 0;
+
+	c->walk.unmapped = true;
+	r = fn(c, head->new_slot, gfn, end);
+	c->walk.unmapped = false;
+	return r;
 }
 
 int page_track_call_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,
@@ -47,7 +72,7 @@ int page_track_call_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,
 		}
 	}
 
-	return 0;
+	return call_new_slot(c, gfn, end, fn);
 }
 
 int page_track_count_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,
@@ -214,49 +239,109 @@ int kvm_page_track_untrack_page(struct kvm *kvm, struct kvm_page_track_notifier_
 	return r ?: 1;
 }
 
-static int apply_tracker(struct kvm *kvm, struct kvm_memory_slot *slot,
-			 struct kvm_page_track_notifier_node *n,
-			 enum kvm_page_track_mode mode)
+/* Count what a tracker has of @slot in [@c->gfn, @c->end). */
+static int apply_tracker(struct page_track_change *c, struct kvm_memory_slot *slot)
 {
-	PAGE_TRACK_CHANGE(c, kvm, n, slot->base_gfn, slot->base_gfn + slot->npages, mode);
-	struct page_track_part part = { .end = c.gfn };
-	gfn_t end = min_t(gfn_t, c.end, ULONG_MAX);
+	struct page_track_part part = { .end = c->gfn };
 	int r;
 
-	if (mtree_empty(&n->ranges[mode]))
+	if (!page_track_next_part(c->n, c->walk.mode, c->end, &part))
 		return 0;
 
-	while (page_track_next_part(n, mode, end, &part)) {
-		r = page_track_prepare(&c, slot, part.gfn, part.end);
+	do {
+		r = page_track_prepare(c, slot, part.gfn, part.end);
 		if (r)
 			return r;
-	}
+	} while (page_track_next_part(c->n, c->walk.mode, c->end, &part));
 
-	c.walk.unmapped = true;
-	kvm_page_track_begin_walk(&c.walk);
-	r = count_parts_up(&c, slot, c.gfn, end);
-	kvm_page_track_end_walk(&c.walk);
+	c->walk.unmapped = true;
+	kvm_page_track_begin_walk(&c->walk);
+	r = count_parts_up(c, slot, c->gfn, c->end);
+	kvm_page_track_end_walk(&c->walk);
 	return r;
 }
 
-int kvm_page_track_apply_ranges(struct kvm *kvm, struct kvm_memory_slot *slot)
+static int apply_trackers(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+			  gfn_t end)
 {
 	struct kvm_page_track_notifier_node *n;
 	enum kvm_page_track_mode mode;
 	int r;
 
+	kvm_page_track_for_each_notifier(kvm, n) {
+		for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
+			PAGE_TRACK_CHANGE(c, kvm, n, gfn, end, mode);
+
+			r = apply_tracker(&c, slot);
+			if (r)
+				return r;
+		}
+	}
+
+	return 0;
+}
+
+/* The first gfn of [@gfn, @end) that some tracker has, or @end. */
+static gfn_t next_tracked(struct kvm *kvm, gfn_t gfn, gfn_t end)
+{
+	struct kvm_page_track_notifier_node *n;
+	enum kvm_page_track_mode mode;
+
+	kvm_page_track_for_each_notifier(kvm, n) {
+		for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
+			struct page_track_part part = { .end = gfn };
+
+			if (page_track_next_part(n, mode, end, &part))
+				end = part.gfn;
+		}
+	}
+
+	return end;
+}
+
+/* How many gfns to count at once: the more trackers, the fewer; each may be a range. */
+static unsigned int nr_to_apply(struct kvm *kvm)
+{
+	unsigned int nr_trackers = max(1u, kvm->arch.track_notifier_head.nr_external);
+
+	return max(64u, (unsigned int)(4 * KVM_PAGE_TRACK_BLOCK_GFNS) / nr_trackers);
+}
+
+/* Whoever changes ranges meanwhile counts them in @slot, below @end. */
+static void let_others_change(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t end)
+{
+	struct kvm_page_track_notifier_head *head = &kvm->arch.track_notifier_head;
+
+	head->new_slot = slot;
+	head->new_end = end;
+	mutex_unlock(&kvm->slots_arch_lock);
+
+	cond_resched();
+
+	mutex_lock(&kvm->slots_arch_lock);
+	head->new_slot = NULL;
+}
+
+int kvm_page_track_apply_ranges(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	gfn_t end = min_t(gfn_t, slot->base_gfn + slot->npages, ULONG_MAX);
+	gfn_t gfn, next;
+	int r;
+
+	lockdep_assert_held(&kvm->slots_lock);
 	lockdep_assert_held(&kvm->slots_arch_lock);
 
 	if (is_internal(slot))
 		return 0;
 
-	kvm_page_track_for_each_notifier(kvm, n) {
-		for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
-			r = apply_tracker(kvm, slot, n, mode);
-			if (r) {
-				kvm_page_track_free_memslot(kvm, slot);
-				return r;
-			}
+	for (gfn = slot->base_gfn; next_tracked(kvm, gfn, end) < end; gfn = next) {
+		let_others_change(kvm, slot, gfn);
+
+		next = min(end, next_tracked(kvm, gfn, end) + nr_to_apply(kvm));
+		r = apply_trackers(kvm, slot, gfn, next);
+		if (r) {
+			kvm_page_track_free_memslot(kvm, slot);
+			return r;
 		}
 	}
 

@@ -10,7 +10,9 @@
 
 #ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING
 /*
- * Count what the trackers' ranges have of @slot, which is not visible yet.
+ * Count what the trackers' ranges have of @slot, which is not visible yet.  If that
+ * is long, let others have kvm->slots_arch_lock in between: what depends on that,
+ * other than ranges, has to be looked at afterwards.
  *
  * Returns 0, or with the counters of @slot freed -ENOMEM, or -EIO for a bug.
  * Context: slots_lock and kvm->slots_arch_lock held; may sleep, takes

@@ -98,6 +98,9 @@ void ptk_unregister(struct kunit *test, struct kvm_page_track_notifier_node *n);
 /* A registered tracker that does nothing. */
 struct kvm_page_track_notifier_node *ptk_create_tracker(struct kunit *test);
 
+/* Have a new slot be counted in the smallest pieces, as for that many trackers. */
+void ptk_count_in_pieces(struct kunit *test);
+
 /* Layer 2 calls for writes. */
 int ptk_add_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
 		  gfn_t gfn, gfn_t nr_pages);
@@ -151,6 +154,9 @@ void ptk_fail_each_alloc(struct kunit *test, int (*call)(struct kunit *test),
 
 /* Have the first allocation of @call fail.  Return what that call returned. */
 int ptk_fail_first_alloc(struct kunit *test, int (*call)(struct kunit *test));
+
+/* Have the next one of another thread fail. */
+void ptk_fail_next_alloc(struct task_struct *task);
 
 /* Start the random numbers of a test, and tell how to repeat it. */
 void ptk_seed(struct kunit *test, struct rnd_state *rnd);

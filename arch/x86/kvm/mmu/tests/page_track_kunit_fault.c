@@ -39,6 +39,13 @@ static unsigned int disarm_fault(void)
 }
 #endif
 
+void ptk_fail_next_alloc(struct task_struct *task)
+{
+#ifdef CONFIG_FAULT_INJECTION
+	WRITE_ONCE(task->fail_nth, 1);
+#endif
+}
+
 static bool slab_fails(void)
 {
 	void *p;

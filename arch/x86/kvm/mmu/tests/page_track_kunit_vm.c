@@ -302,6 +302,11 @@ struct kvm_page_track_notifier_node *ptk_create_tracker(struct kunit *test)
 	return n;
 }
 
+void ptk_count_in_pieces(struct kunit *test)
+{
+	ptk_kvm(test)->arch.track_notifier_head.nr_external += KVM_PAGE_TRACK_MAX_TRACKERS / 2;
+}
+
 int ptk_add_range(struct kunit *test, struct kvm_page_track_notifier_node *n,
 		  gfn_t gfn, gfn_t nr_pages)
 {

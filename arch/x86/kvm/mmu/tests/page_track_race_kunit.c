@@ -187,7 +187,10 @@ struct racer {
 	int unexpected;
 };
 
-/* Racers share trackers, so that another one may have removed the range. */
+/*
+ * Racers share trackers, so that another one may have removed the range, or given up
+ * a page of it.
+ */
 static void race(struct work_struct *work)
 {
 	struct racer *racer = container_of(work, struct racer, work);
@@ -200,6 +203,9 @@ static void race(struct work_struct *work)
 		racer->unexpected += r != 0;
 
 		tell_write(racer->test);
+
+		r = ptk_untrack_page(racer->test, racer->tracker, gfn + 1, 0);
+		racer->unexpected += r < 0;
 
 		r = ptk_remove_range(racer->test, racer->tracker, gfn, 3);
 		racer->unexpected += r && r != -ENOENT;
@@ -276,6 +282,7 @@ static void slots_and_trackers_come_and_go_in_use(struct kunit *test)
 
 	ptk_unregister(test, other);
 	ptk_create_slot(test);
+	ptk_count_in_pieces(test);
 	racers = start_racers(test, n);
 	for (i = 0; i < NR_SLOTS; i++)
 		errors += change_all(test, other);
@@ -291,12 +298,117 @@ static void slots_and_trackers_come_and_go_in_use(struct kunit *test)
 	ptk_unregister(test, n[1]);
 }
 
+/* The first shadow root while a slot is moved, and counted anew */
+
+struct first_root {
+	struct kunit *test;
+	struct work_struct work;
+	struct completion started;
+	struct task_struct *mover;
+	bool fail;
+	bool done;
+	bool stop;
+};
+
+/* What mmu_first_shadow_root_alloc() does, if the moved slot has not counted much. */
+static int allocate_rmaps(struct first_root *root)
+{
+	struct kvm *kvm = ptk_kvm(root->test);
+	struct kvm_page_track_notifier_head *head = &kvm->arch.track_notifier_head;
+	struct kvm_memory_slot *slot;
+	int r;
+
+	guard(srcu)(&kvm->srcu);
+	guard(mutex)(&kvm->slots_arch_lock);
+
+	if (!head->new_slot || head->new_end > head->new_slot->base_gfn + PTK_BLOCK)
+		return -EAGAIN;
+
+	slot = id_to_memslot(kvm_memslots(kvm), PTK_SLOT);
+	r = memslot_rmap_alloc(slot, slot->npages);
+	if (r)
+		return r;
+
+	smp_store_release(&kvm->arch.shadow_root_allocated, true);
+	WRITE_ONCE(root->done, true);
+	if (root->fail)
+		ptk_fail_next_alloc(root->mover);
+	return 0;
+}
+
+static void do_first_root(struct work_struct *work)
+{
+	struct first_root *root = container_of(work, struct first_root, work);
+
+	complete(&root->started);
+	while (!READ_ONCE(root->stop) && allocate_rmaps(root))
+		cond_resched();
+}
+
+/* Either slot has the rmaps then. */
+static void move_with_first_root(struct kunit *test, bool fail)
+{
+	struct first_root *root = kunit_kzalloc(test, sizeof(*root), GFP_KERNEL);
+	gfn_t from = PTK_BASE + 3, to = PTK_BASE;
+	struct kvm_page_track_notifier_node *n;
+	struct kvm_memory_slot *slot;
+	int i, r;
+
+	if (kvm_memslots_have_rmaps(ptk_kvm(test)))
+		kunit_skip(test, "without TDP MMU, each slot has rmaps");
+
+	KUNIT_ASSERT_NOT_NULL(test, root);
+	root->test = test;
+	root->mover = current;
+	root->fail = fail;
+	init_completion(&root->started);
+	INIT_WORK(&root->work, do_first_root);
+	ptk_create_slot(test);
+	n = ptk_create_tracker(test);
+	ptk_count_in_pieces(test);
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, PTK_BASE, PTK_NPAGES), 0);
+
+	queue_work(system_unbound_wq, &root->work);
+	wait_for_completion(&root->started);
+
+	/* The other thread may not come in time. */
+	for (i = 0; i < 100; i++) {
+		swap(from, to);
+		r = ptk_set_slot(test, PTK_SLOT, to, PTK_NPAGES, 0);
+		if (r || READ_ONCE(root->done))
+			break;
+	}
+	KUNIT_EXPECT_EQ(test, r, fail ? -ENOMEM : 0);
+	WRITE_ONCE(root->stop, true);
+	flush_work(&root->work);
+
+	slot = ptk_get_slot(test, PTK_SLOT);
+	KUNIT_EXPECT_EQ(test, slot->base_gfn, fail ? from : to);
+	KUNIT_EXPECT_TRUE(test, kvm_memslots_have_rmaps(ptk_kvm(test)));
+	KUNIT_EXPECT_NOT_NULL(test, slot->arch.rmap[0]);
+	ptk_unregister(test, n);
+	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
+}
+
+static void moved_slot_has_rmaps_that_came_meanwhile(struct kunit *test)
+{
+	move_with_first_root(test, false);
+}
+
+static void slot_that_cannot_move_has_rmaps_that_came_meanwhile(struct kunit *test)
+{
+	ptk_require_faults(test);
+	move_with_first_root(test, true);
+}
+
 static struct kunit_case race_cases[] = {
 	KUNIT_CASE(unregister_waits_for_callback),
 	KUNIT_CASE(async_unregister_does_not_wait),
 	KUNIT_CASE(callback_adds_nothing_once_unregistered),
 	KUNIT_CASE(concurrent_users_balance),
 	KUNIT_CASE(slots_and_trackers_come_and_go_in_use),
+	KUNIT_CASE(moved_slot_has_rmaps_that_came_meanwhile),
+	KUNIT_CASE(slot_that_cannot_move_has_rmaps_that_came_meanwhile),
 	{}
 };
 

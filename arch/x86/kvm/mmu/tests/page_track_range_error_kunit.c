@@ -219,8 +219,8 @@ static int create_counters(struct kunit *test)
 	guard(mutex)(&kvm->slots_lock);
 	guard(mutex)(&kvm->slots_arch_lock);
 
-	return kvm_page_track_create_memslot(kvm, slot) ?:
-	       kvm_page_track_apply_ranges(kvm, slot);
+	return kvm_page_track_apply_ranges(kvm, slot) ?:
+	       kvm_page_track_create_memslot(kvm, slot);
 }
 
 static void expect_no_counters(struct kunit *test, int r)
@@ -228,13 +228,14 @@ static void expect_no_counters(struct kunit *test, int r)
 	if (r) {
 		KUNIT_EXPECT_EQ(test, r, -ENOMEM);
 	} else {
-		KUNIT_EXPECT_EQ(test, ptk_pages(test), COUNT);
+		KUNIT_EXPECT_EQ(test, ptk_pages(test), 1 + COUNT);
 		kvm_page_track_free_memslot(ptk_kvm(test), ptk_get_slot(test, PTK_SLOT));
 	}
 
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
 	KUNIT_EXPECT_EQ(test, ptk_bytes(test), 0);
-	ptk_expect_range(test, ptk_vm(test)->data, 0, FIRST, COUNT);
+	ptk_expect_range(test, ptk_vm(test)->data, 0, PTK_BASE, 1);
+	ptk_expect_range(test, ptk_vm(test)->data, FIRST, FIRST, COUNT);
 }
 
 static void slot_creation_fails_without_memory(struct kunit *test)
@@ -244,7 +245,9 @@ static void slot_creation_fails_without_memory(struct kunit *test)
 	ptk_require_faults(test);
 	n = ptk_create_tracker(test);
 	ptk_vm(test)->data = n;
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, PTK_BASE, 1), 0);
 	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, FIRST, COUNT), 0);
+	ptk_count_in_pieces(test);
 	kvm_page_track_free_memslot(ptk_kvm(test), ptk_create_slot(test));
 
 	/* A directory, the array of a cache, and two blocks. */

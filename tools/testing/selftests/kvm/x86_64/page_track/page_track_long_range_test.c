@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * While a range of millions of pages is added, others go on; and who adds it can be
- * killed, which undoes it.
+ * While a range of millions of pages is added, or a slot with so many tracked pages
+ * is created or moved, others go on; and who adds a range can be killed, which undoes
+ * it.
  */
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -14,6 +16,8 @@
 #define GPA		BIT(32)
 #define SIZE		(16 * BIT(30))
 #define OTHER_GPA	(GPA + SIZE)
+/* A slot that is created at GPA and moved behind that. */
+#define NEW_SIZE	(2 * BIT(30))
 /* What is tracked before, in the first and in the last part of it. */
 #define FIRST		(GPA + 3 * PAGE_SIZE)
 #define LAST		(GPA + SIZE - 7 * PAGE_SIZE)
@@ -26,13 +30,18 @@ struct adder {
 };
 
 /* Memory that is never used. */
-static void add_slot(struct tiny_guest *g, uint32_t slot, uint64_t gpa, uint64_t size)
+static void *map(uint64_t size)
 {
 	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	TEST_ASSERT(mem != MAP_FAILED, "mmap() failed, errno %d", errno);
-	vm_set_user_memory_region(g->vm, slot, 0, gpa, size, mem);
+	return mem;
+}
+
+static void add_slot(struct tiny_guest *g, uint32_t slot, uint64_t gpa, uint64_t size)
+{
+	vm_set_user_memory_region(g->vm, slot, 0, gpa, size, map(size));
 }
 
 static void *shared_bool(void)
@@ -153,12 +162,77 @@ static void test_all(struct tiny_guest *g)
 	finish(&a);
 }
 
+struct setter {
+	struct tiny_guest *g;
+	uint64_t gpa;
+	void *mem;
+	atomic_bool done;
+};
+
+static void *set_slot(void *arg)
+{
+	struct setter *s = arg;
+
+	vm_set_user_memory_region(s->g->vm, SLOT, 0, s->gpa, NEW_SIZE, s->mem);
+	atomic_store(&s->done, true);
+	return NULL;
+}
+
+/* Have trackers change what they track of the slot while it comes to @gpa. */
+static void change_meanwhile(struct setter *s, uint64_t gpa, struct tracker *some,
+			     struct tracker *gone)
+{
+	uint64_t pages = tg_stat(s->g, "page_track_pages"), i, step = NEW_SIZE / 64;
+	pthread_t thread;
+
+	s->gpa = gpa;
+	atomic_store(&s->done, false);
+	TEST_ASSERT(!pthread_create(&thread, NULL, set_slot, s), "pthread_create() failed");
+	while (tg_stat(s->g, "page_track_pages") <= pages)
+		TEST_ASSERT(!atomic_load(&s->done), "9: no page of the new slot is tracked");
+
+	/* Keep a page of each step, by and by. */
+	for (i = 0; i < 64; i++) {
+		tracker_remove(some, gpa + i * step, step);
+		tracker_add(some, gpa + i * step, PAGE_SIZE, TRACKER_NOTIFY);
+		TEST_ASSERT(i || !atomic_load(&s->done), "9: a change waited for all of a slot");
+	}
+
+	tracker_close(gone);
+	pthread_join(thread, NULL);
+}
+
+/* A slot counts what its trackers have in the end, whatever they do meanwhile. */
+static void test_new_slot(struct tiny_guest *g)
+{
+	uint64_t pages = tg_stat(g, "page_track_pages"), gpa;
+	struct setter s = { .g = g, .mem = map(NEW_SIZE) };
+	struct tracker half, some, gone;
+
+	for (gpa = GPA; gpa <= GPA + NEW_SIZE; gpa += NEW_SIZE) {
+		tracker_create(g->vm, &half, 64, 0, 0);
+		tracker_create(g->vm, &some, 64, 0, 0);
+		tracker_create(g->vm, &gone, 64, 0, 0);
+		tracker_add(&half, gpa, NEW_SIZE / 2, TRACKER_NOTIFY);
+		tracker_add(&some, gpa, NEW_SIZE, TRACKER_ONCE);
+		tracker_add(&gone, gpa, NEW_SIZE, TRACKER_NOTIFY);
+
+		change_meanwhile(&s, gpa, &some, &gone);
+		TG_ASSERT_STAT(g, "page_track_pages", pages + NEW_SIZE / 2 / PAGE_SIZE + 32);
+		tracker_close(&half);
+		TG_ASSERT_STAT(g, "page_track_pages", pages + 64);
+		tracker_close(&some);
+		TG_ASSERT_STAT(g, "page_track_pages", pages);
+	}
+}
+
 int main(void)
 {
 	static const struct tg_case cases[] = {
 		{ "9: killed", test_kill, TG_4LEVEL_BIT, true },
 		{ "9: others go on", test_others, TG_4LEVEL_BIT, true },
 		{ "9: all", test_all, TG_4LEVEL_BIT, true },
+		{ "9: a new slot", test_new_slot, TG_4LEVEL_BIT, true },
 	};
 
 	tracker_require();
