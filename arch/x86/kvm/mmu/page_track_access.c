@@ -50,7 +50,8 @@ void kvm_page_track_free_vcpu(struct kvm_vcpu *vcpu)
 static void start_write(struct kvm_page_track_insn *insn, u32 stage)
 {
 	/* Set it before the look-up.  Pairs with the smp_mb() in kvm_page_track_wait(). */
-	smp_store_mb(insn->state, ((insn->state & KVM_PAGE_TRACK_WHICH_WRITE) + KVM_PAGE_TRACK_NEXT_WRITE) | stage);
+	smp_store_mb(insn->state, ((insn->state & KVM_PAGE_TRACK_WHICH_WRITE) +
+				   KVM_PAGE_TRACK_NEXT_WRITE) | stage);
 }
 
 static void end_write(struct kvm_page_track_insn *insn)

@@ -318,7 +318,6 @@ static int allocate_rmaps(struct first_root *root)
 	struct kvm_memory_slot *slot;
 	int r;
 
-	guard(srcu)(&kvm->srcu);
 	guard(mutex)(&kvm->slots_arch_lock);
 
 	if (!head->new_slot || head->new_end > head->new_slot->base_gfn + PTK_BLOCK)
@@ -329,6 +328,7 @@ static int allocate_rmaps(struct first_root *root)
 	if (r)
 		return r;
 
+	/* Pairs with kvm_shadow_root_allocated(). */
 	smp_store_release(&kvm->arch.shadow_root_allocated, true);
 	WRITE_ONCE(root->done, true);
 	if (root->fail)
@@ -339,10 +339,16 @@ static int allocate_rmaps(struct first_root *root)
 static void do_first_root(struct work_struct *work)
 {
 	struct first_root *root = container_of(work, struct first_root, work);
+	struct kvm *kvm = ptk_kvm(root->test);
+	int idx, r;
 
 	complete(&root->started);
-	while (!READ_ONCE(root->stop) && allocate_rmaps(root))
+	do {
+		idx = srcu_read_lock(&kvm->srcu);
+		r = allocate_rmaps(root);
+		srcu_read_unlock(&kvm->srcu, idx);
 		cond_resched();
+	} while (r && !READ_ONCE(root->stop));
 }
 
 /* Either slot has the rmaps then. */
