@@ -50,9 +50,12 @@ static bool take_back(struct kvm_page_track_insn *insn, u32 state,
 	int i;
 
 	for (i = 0; i < READ_ONCE(insn->nr_found); i++) {
+		if (READ_ONCE(insn->found[i].node) != n)
+			continue;
+
 		/* Pairs with the one in was_decided(). */
-		if (READ_ONCE(insn->found[i].node) == n)
-			return try_cmpxchg(&insn->state, &state, state | KVM_PAGE_TRACK_TAKEN_BACK(i));
+		return try_cmpxchg(&insn->state, &state,
+				   state | KVM_PAGE_TRACK_TAKEN_BACK(i));
 	}
 
 	return true;
