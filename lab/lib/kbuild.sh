@@ -31,10 +31,10 @@ configure() {
 	echo "$inputs" >"$o/configured"
 }
 
-# kmake COMPILER-TRACKING TARGET...: compile what nobody runs, in little time.
+# kmake COMPILER-TRACKING TARGET...
 kmake() {
 	local dir=$1 cc=(CC="ccache gcc")
 	shift
 	case $dir in clang-*) cc=(LLVM=1 CC="ccache clang") ;; esac
-	make -C "$(source_of "${dir%-*}")" O="$build/check/$dir" "${cc[@]}" KCFLAGS=-O1 -j"$jobs" "$@"
+	make -C "$(source_of "${dir%-*}")" O="$build/check/$dir" "${cc[@]}" -j"$jobs" "$@"
 }
