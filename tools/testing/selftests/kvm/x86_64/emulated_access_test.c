@@ -266,7 +266,9 @@ static int run_steps(struct guest *g, const struct insn *insn, bool forced, bool
 		if (o.exit != KVM_EXIT_DEBUG && o.vector != DB_VECTOR)
 			break;
 
-		/* Bochs has a #DB ahead of an instruction if a VM exit was there. */
+		/* Bochs has a #DB ahead of an instruction, or prefix, if a VM exit was there. */
+		if (o.regs.rip == -(uint64_t)FEP_LEN)
+			o.regs.rip = 0;
 		if (o.regs.rip || o.regs.rcx != regs.rcx)
 			steps[nr++] = o.regs;
 		regs = o.regs;
