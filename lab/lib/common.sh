@@ -7,11 +7,12 @@ patches=${PATCHES:-$root/patches}
 jobs=${JOBS:-$(nproc)}
 
 # The patched build, with BASE=1 that of Linux as it is, with CHECK=1 that of prefixes of the
-# series for `make check`, with CHECK=whole that of all of it there, with CHECK=off the same
-# without CONFIG_KVM_EXTERNAL_WRITE_TRACKING.
+# series for `make check`, with CHECK=boot that of those that boot, with CHECK=whole that of
+# all of it there, with CHECK=off the same without CONFIG_KVM_EXTERNAL_WRITE_TRACKING.
 case ${BASE:+base}${CHECK:-} in
 base*) out=$build/base tree=$build/src tag=base- ;;
 1) out=$build/check tree=$out/tree tag=check/ ;;
+boot) out=$build/check/boot tree=$build/check/tree tag=check/boot- ;;
 whole) out=$build/check/whole tree=$out/tree tag=check/whole- ;;
 off) out=$build/check/off tree=$build/check/whole/tree tag=check/off- ;;
 *) out=$build tree=$build/tree tag= ;;

@@ -38,3 +38,30 @@ kmake() {
 	case $dir in clang-*) cc=(LLVM=1 CC="ccache clang") ;; esac
 	make -C "$(source_of "${dir%-*}")" O="$build/check/$dir" "${cc[@]}" -j"$jobs" "$@"
 }
+
+# inputs PATCH: all that what is compiled depends on, of the series up to PATCH, or all (empty).
+inputs() {
+	local p
+	cat "$build/version" "$root"/lab/{verbs/modules,lib/kbuild.sh,checks/prefixes.sh,checks/variants.sh} \
+		"$root"/lab/data/{check,series}.config
+	gcc --version
+	clang --version
+	for p in $(series); do
+		sed '1,/^---$/d' "$patches/$p"
+		own_files "$p" | grep -E '^(arch|drivers|include|virt)/' | (cd "$root" && xargs -r cat)
+		[ "$p" != "$1" ] || break
+	done
+}
+
+# once COMMAND...: do it, unless it succeeded before, in whatever clone, with the inputs on stdin.
+once() {
+	local entry
+	entry=$cache/checks/$({ cat; say "$@"; } | sha256sum | cut -d' ' -f1)
+	if [ ! -f "$build/linux" ] && "$root/lab/lib/cached" get "$entry" "$scratch"; then
+		say "Nothing has changed since it did"
+		return
+	fi
+	"$@"
+	say "$@" >"$scratch"
+	[ -f "$build/linux" ] || "$root/lab/lib/cached" put "$scratch" "$entry"
+}
