@@ -214,7 +214,7 @@ int kvm_page_track_add_range(struct kvm *kvm, struct kvm_page_track_notifier_nod
  * Stop tracking what @n does of the gfns [@gfn, @gfn + @nr_pages).  What other
  * trackers and the shadow MMU do stays tracked.  @n may still be told of a write
  * that was under way.  A call that fails with -EINTR or -ENOMEM may have removed
- * gfns, lower ones first; one for up to 2^15 gfns, or one that fails otherwise, has
+ * gfns, lower ones first; one for up to 2^10 gfns, or one that fails otherwise, has
  * changed nothing.
  *
  * Returns 0, -ENOENT if @n tracks none of them, or another error as above.

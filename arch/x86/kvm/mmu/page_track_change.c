@@ -14,27 +14,50 @@
 #include <linux/sched/signal.h>
 
 #include "page_track.h"
-#include "page_track_change.h"
 #include "page_track_notifier.h"
+#include "page_track_part.h"
 #include "page_track_range.h"
+#include "page_track_saved.h"
 #include "page_track_untracked.h"
 
-/* How many gfns of slots, per address space, one chunk has at most: 128 MiB. */
+/*
+ * What one chunk has at most: gfns of slots, per address space, 128 MiB; parts that are
+ * tracked already.  A call for no more gfns than the latter is one chunk.
+ */
 #define CHUNK_GFNS	((gfn_t)16 * KVM_PAGE_TRACK_BLOCK_GFNS)
+#define CHUNK_PARTS	1024
+
+static_assert(CHUNK_PARTS <= CHUNK_GFNS);
 
 static gfn_t chunk_end_in(const struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	return max(gfn, slot->base_gfn) + CHUNK_GFNS;
 }
 
-/* Where a chunk from @gfn on ends. */
-static gfn_t chunk_end(struct kvm *kvm, gfn_t gfn, gfn_t end)
+/* Where the parts of a chunk end. */
+static gfn_t parts_end(struct page_track_change *c, gfn_t gfn, gfn_t end)
 {
-	struct kvm_page_track_notifier_head *head = &kvm->arch.track_notifier_head;
-	struct kvm_memslot_iter iter;
+	struct page_track_part part = { .end = gfn };
 	int i;
 
-	if (end - gfn <= CHUNK_GFNS)
+	for (i = 0; i < CHUNK_PARTS; i++) {
+		if (!page_track_next_part(c->n, c->walk.mode, end, &part))
+			return end;
+	}
+
+	return part.end;
+}
+
+/* Where a chunk from @gfn on ends. */
+static gfn_t chunk_end(struct page_track_change *c, gfn_t gfn)
+{
+	struct kvm *kvm = c->walk.kvm;
+	struct kvm_page_track_notifier_head *head = &kvm->arch.track_notifier_head;
+	struct kvm_memslot_iter iter;
+	gfn_t end = c->end;
+	int i;
+
+	if (end - gfn <= CHUNK_PARTS)
 		return end;
 
 	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
@@ -46,7 +69,7 @@ static gfn_t chunk_end(struct kvm *kvm, gfn_t gfn, gfn_t end)
 	if (head->new_slot && gfn < head->new_end)
 		end = min(end, chunk_end_in(head->new_slot, gfn));
 
-	return end;
+	return parts_end(c, gfn, end);
 }
 
 /* Let [@first, @last] be one range with its neighbours that have @entry. */
@@ -80,7 +103,7 @@ static int save_parts(struct page_track_change *c, gfn_t gfn, gfn_t end)
 static int add_chunk(struct page_track_change *c)
 {
 	MA_STATE(mas, page_track_change_tree(c), 0, 0);
-	gfn_t gfn = c->gfn, end = chunk_end(c->walk.kvm, gfn, c->end);
+	gfn_t gfn = c->gfn, end = chunk_end(c, gfn);
 	unsigned long first = gfn, last = end - 1;
 	int r;
 
@@ -122,7 +145,7 @@ static int remove_chunk(struct page_track_change *c)
 		return 0;
 	}
 
-	end = chunk_end(c->walk.kvm, part.gfn, c->end);
+	end = chunk_end(c, part.gfn);
 	mas_set_range(&mas, part.gfn, end - 1);
 	r = mas_preallocate(&mas, NULL, c->gfp);
 	if (r)
@@ -217,7 +240,7 @@ static int add_gfns(struct page_track_change *c)
 	int r;
 
 	/* One chunk is done at once, or not at all. */
-	if (c->end - first > CHUNK_GFNS)
+	if (c->end - first > CHUNK_PARTS)
 		c->saved = &saved;
 
 	r = do_chunks(c, add_chunk);

@@ -9,13 +9,9 @@
 #ifndef __KVM_X86_PAGE_TRACK_SAVED_H
 #define __KVM_X86_PAGE_TRACK_SAVED_H
 
-#include <linux/kvm_types.h>
+#include <linux/types.h>
 
-/* Gfns in a row that a tracker tracks with one action. */
-struct page_track_part {
-	gfn_t gfn, end;
-	void *entry;
-};
+#include "page_track_part.h"
 
 struct page_track_saved_page;
 

@@ -76,17 +76,23 @@ static void neighbours_become_one_range(struct kunit *test)
 	ptk_unregister(test, n);
 }
 
-/* Enough for a tree of several levels, which is freed after a grace period. */
-static void many_ranges_are_removed_at_once(struct kunit *test)
+/*
+ * Enough for a tree of several levels, which is freed after a grace period, and for a
+ * call that lets others have the locks in between.
+ */
+static void many_ranges_are_removed_in_pieces(struct kunit *test)
 {
 	struct kvm_page_track_notifier_node *n = ptk_create_tracker(test);
 	gfn_t gfn, gfns = 2 * 2000;
+	unsigned int generation;
 
 	for (gfn = 0; gfn < gfns; gfn += 2)
 		KUNIT_ASSERT_EQ(test, ptk_add_range(test, n, gfn, 1), 0);
 	ptk_expect_range(test, n, gfns / 2 - 1, gfns / 2, 1);
 
+	generation = kvm_page_track_generation(ptk_kvm(test));
 	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, 0, gfns), 0);
+	KUNIT_EXPECT_EQ(test, kvm_page_track_generation(ptk_kvm(test)) - generation, 2);
 	ptk_expect_no_range(test, n, 0);
 	ptk_unregister(test, n);
 	rcu_barrier();
@@ -347,7 +353,7 @@ static struct kunit_case range_cases[] = {
 	KUNIT_CASE(range_is_tracked_and_nothing_else),
 	KUNIT_CASE(overlapping_adds_count_once),
 	KUNIT_CASE(neighbours_become_one_range),
-	KUNIT_CASE(many_ranges_are_removed_at_once),
+	KUNIT_CASE(many_ranges_are_removed_in_pieces),
 	KUNIT_CASE(range_from_gfn_zero_is_tracked),
 	KUNIT_CASE(middle_of_a_range_is_removed),
 	KUNIT_CASE(large_pages_go_and_come_with_ranges),

@@ -68,6 +68,7 @@ DEFINE_INSN(load4, "mov (%rdi), %eax");
 DEFINE_INSN(load8, "mov (%rdi), %rax");
 DEFINE_INSN(movsq, "movsq");
 DEFINE_INSN(push, "push %rax");
+DEFINE_INSN(push_device, "push (%rdi)");
 DEFINE_INSN(lock_add, "lock add %rax, (%rdi)");
 DEFINE_INSN(sgdt, "sgdt (%rdi)");
 DEFINE_INSN(call, "call *(%rdi)");
@@ -225,6 +226,30 @@ static void run_access(struct guest *g, const struct insn *insn, bool forced, en
 	regs = o[0].regs;
 	run(g, insn, forced, &regs, &o[1]);
 	memcpy(o[1].mem, g->mem, sizeof(o[1].mem));
+}
+
+/*
+ * The host cannot do a write when the device has been read: the instruction has changed
+ * nothing, and is done, with the device, when the host has mended it.
+ */
+static void test_device(struct guest *g, const struct insn *insn)
+{
+	struct kvm_regs regs = {
+		.rdi = DEVICE_VA,
+		.rsp = DATA_VA(PRESENT) + PAGE_SIZE + 8,
+	};
+	static struct outcome got[2];
+
+	fill(g);
+	protect(g, PROT_READ);
+	run(g, insn, false, &regs, &got[0]);
+	protect(g, PROT_READ | PROT_WRITE);
+	run(g, insn, false, &got[0].regs, &got[1]);
+	ksft_test_result(got[0].error == EFAULT && got[0].regs.rsp == regs.rsp &&
+			 !got[0].regs.rip && got[1].exit == KVM_EXIT_IO &&
+			 got[1].regs.rsp == regs.rsp - 8,
+			 "%s with a stack that the host cannot write: errno %d, RSP %lld too low\n",
+			 insn->name, got[0].error, regs.rsp - got[0].regs.rsp);
 }
 
 /* From @before bytes before the second page on, which does cross if that is one. */
@@ -466,6 +491,7 @@ int main(void)
 		test_steps(&g, strings[i / 2], i % 2);
 	for (i = 0; i < ARRAY_SIZE(words); i++)
 		test_count(&g, words[i]);
+	test_device(&g, &push_device);
 	test_call(&g);
 	test_table(&g, &store4, 1, SHADOWED_VA);
 	test_table(&g, &sgdt, 2, SHADOWED_VA + PG_SIZE_1G);

@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Page tracking, layer 2: what page_track_range.c and page_track_change.c share.
+ * Page tracking, layer 2: the parts of a tracker's ranges that are tracked, and the
+ * slots that count them, see page_track_part.c.
  *
  * Whatever has no other context needs kvm->slots_arch_lock, and kvm->srcu or
  * slots_lock.
  */
-#ifndef __KVM_X86_PAGE_TRACK_CHANGE_H
-#define __KVM_X86_PAGE_TRACK_CHANGE_H
+#ifndef __KVM_X86_PAGE_TRACK_PART_H
+#define __KVM_X86_PAGE_TRACK_PART_H
 
 #include <linux/kvm_host.h>
 
-#include "page_track_saved.h"
 #include "page_track_walk.h"
+
+struct page_track_saved;
+
+/* Gfns in a row that a tracker tracks with one action. */
+struct page_track_part {
+	gfn_t gfn, end;
+	void *entry;
+};
 
 /* A change of what a tracker tracks of [@gfn, @end), which shrinks as it is done. */
 struct page_track_change {
@@ -53,6 +61,12 @@ static inline bool page_track_is_registered(struct kvm *kvm,
 	return !hlist_unhashed(&n->node);
 }
 
+/* Trackers are for the guest's memory, not for slots that KVM makes for itself. */
+static inline bool page_track_is_internal(const struct kvm_memory_slot *slot)
+{
+	return slot->id >= KVM_USER_MEM_SLOTS;
+}
+
 /* Context: any. */
 bool page_track_is_valid_range(gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode);
 
@@ -81,4 +95,4 @@ int page_track_count_gaps_up(struct page_track_change *c, struct kvm_memory_slot
 int page_track_count_parts_down(struct page_track_change *c,
 				struct kvm_memory_slot *slot, gfn_t gfn, gfn_t end);
 
-#endif /* __KVM_X86_PAGE_TRACK_CHANGE_H */
+#endif /* __KVM_X86_PAGE_TRACK_PART_H */
