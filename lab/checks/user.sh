@@ -13,6 +13,19 @@ selftests_anew() {
 	no '(page_track|emulated_)[^ ]*: (warning|error)' "$scratch"
 }
 
+# The command-line tool compiles without a warning, by two compilers, and passes its own
+# tests, those without a VM; its manual has no mistake of form.
+tool() {
+	local cc source=$tree/tools/kvm/kvm_page_track
+	for cc in gcc clang; do
+		rm -rf "$build/check/tool-$cc"
+		mkdir -p "$build/check/tool-$cc"
+		make -C "$source" OUTPUT="$build/check/tool-$cc/" CC=$cc CFLAGS="-O2 -Werror" check || return
+	done
+	MANWIDTH=80 man --warnings -l "$source/kvm-page-track.1" 2>&1 >"$scratch" | no . -
+	[ -s "$scratch" ]
+}
+
 # Sphinx builds the folder of KVM; what it says of our documents fails the check.
 documents() {
 	local made=$tree/Documentation/networking/netlink_spec doc status=0
@@ -48,6 +61,7 @@ documented_names() {
 	[ -z "$lost" ] || { say "error: in a document, and nowhere else:" "$lost"; return 1; }
 }
 
+own_files | grep -q '^tools/kvm/' && check "kvm-page-track" tool
 own_files | grep -q '^tools/' && check "selftests compile without a warning" selftests_anew
 # shellcheck disable=SC2046 # a list of words
 check "sphinx" documents $(own_files | grep '^Documentation/.*\.rst$')

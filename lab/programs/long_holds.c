@@ -269,8 +269,8 @@ static void give_up_all(struct kvm_vm *vm)
 
 	MEASURE("once, adding", add(fd, GPA, size, KVM_PAGE_TRACK_ACTION_ONCE));
 	MEASURE("pages untracked one by one", write_all(vm));
-	TEST_ASSERT(ring != MAP_FAILED && ring->head + ring->dropped == written,
-		    "%llu events", ring->head + ring->dropped);
+	TEST_ASSERT(ring != MAP_FAILED && ring->head + ring->lost == written,
+		    "%llu events", ring->head + ring->lost);
 	MEASURE("once, moving the slot", move(vm));
 	MEASURE("once, moving it back", create(vm));
 	munmap(ring, PAGE_SIZE);

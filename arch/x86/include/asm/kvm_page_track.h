@@ -141,11 +141,11 @@ struct kvm_page_track_notifier_node {
 	 * The vCPU is about to enter the guest, and somebody has made the request
 	 * KVM_REQ_PAGE_TRACK of it.  vcpu->run is there for an exit.
 	 *
-	 * Returns whether KVM_RUN returns to userspace instead.
+	 * Returns 0 if it may, or else a number for whoever serves the request.
 	 * Context: as track_write.
 	 */
-	bool (*track_enter)(struct kvm_vcpu *vcpu,
-			    struct kvm_page_track_notifier_node *node);
+	int (*track_enter)(struct kvm_vcpu *vcpu,
+			   struct kvm_page_track_notifier_node *node);
 
 	/*
 	 * A slot was deleted or moved: what was the guest's memory at its gfns

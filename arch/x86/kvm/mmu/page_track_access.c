@@ -431,14 +431,16 @@ int kvm_page_track_resume_insn(struct kvm_vcpu *vcpu)
 	return r;
 }
 
-bool kvm_page_track_enter(struct kvm_vcpu *vcpu)
+int kvm_page_track_enter(struct kvm_vcpu *vcpu)
 {
 	struct kvm_page_track_notifier_node *n;
+	int r;
 
 	kvm_page_track_for_each_notifier(vcpu->kvm, n) {
-		if (n->track_enter && n->track_enter(vcpu, n))
-			return true;
+		r = n->track_enter ? n->track_enter(vcpu, n) : 0;
+		if (r)
+			return r;
 	}
 
-	return false;
+	return 0;
 }

@@ -231,11 +231,12 @@ static inline bool kvm_page_track_retry_on_failure(struct kvm_vcpu *vcpu, bool i
 int kvm_page_track_resume_insn(struct kvm_vcpu *vcpu);
 
 /*
- * Call track_enter of the trackers.  Returns whether one of them wants an exit.
+ * Call track_enter of the trackers.  Returns what the first of them does that does not
+ * let the vCPU enter the guest, or 0.
  *
  * Context: before KVM_RUN enters the guest, kvm->srcu held.
  */
-bool kvm_page_track_enter(struct kvm_vcpu *vcpu);
+int kvm_page_track_enter(struct kvm_vcpu *vcpu);
 
 /*
  * Wait until no vCPU tells @n, whose ranges have changed, of a write any more that it

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Page tracking, layer 3: what the rest of KVM calls for trackers of userspace, see
- * page_track_fd.c.
+ * page_track_fd.c and page_track_event.c.
  */
 #ifndef __KVM_X86_PAGE_TRACK_FD_H
 #define __KVM_X86_PAGE_TRACK_FD_H
@@ -18,18 +18,42 @@
 int kvm_vm_ioctl_create_page_tracker(struct kvm *kvm, const void __user *argp);
 
 /*
+ * KVM_ATTACH_PAGE_TRACKER.  Returns the file descriptor or an error.
+ * Context: an ioctl on /dev/kvm in any process, may sleep.
+ */
+int kvm_dev_ioctl_attach_page_tracker(const void __user *argp);
+
+/*
+ * A file descriptor for a new tracker of @kvm, or an error.  All but vm_fd of @create
+ * is checked.  If @attach, the process that runs @kvm must not notice.
+ * Context: @kvm is not going, may sleep.
+ */
+int page_track_create_fd(struct kvm *kvm, const struct kvm_create_page_tracker *create,
+			 bool attach);
+
+/*
  * The value of KVM_CAP_X86_PAGE_TRACK for @kvm, or for any VM if it is NULL.
  * Context: any.
  */
 int kvm_page_track_capability(struct kvm *kvm);
 
 /*
- * KVM_REQ_PAGE_TRACK: Must @vcpu leave KVM_RUN, with a question or since a ring is
- * full?  If so, vcpu->run says why.  The request stays as long as a ring is full.
+ * KVM_REQ_PAGE_TRACK: @vcpu may have a question, or a ring no room for its events.  Leave
+ * KVM_RUN then, and vcpu->run says why, or sleep here, or do what was replied.  The
+ * request stays as long as a ring is full or a reply does not come.
  *
- * Context: the vCPU's thread, kvm->srcu held.
+ * Returns as an exit handler does: the vCPU has to serve all requests again.
+ * Context: the vCPU's thread, kvm->srcu held, which is let go to sleep.
  */
-bool kvm_page_track_must_exit(struct kvm_vcpu *vcpu);
+int kvm_page_track_serve_request(struct kvm_vcpu *vcpu);
+
+/*
+ * The memory of the process that made @kvm is going: tell who sleeps in poll() for a
+ * tracker's events that none will come.
+ *
+ * Context: may sleep.
+ */
+void kvm_page_track_memory_gone(struct kvm *kvm);
 
 /* Free what questions have allocated.  Context: @vcpu will not run any more. */
 void kvm_page_track_free_question(struct kvm_vcpu *vcpu);
@@ -46,16 +70,23 @@ static inline int kvm_vm_ioctl_create_page_tracker(struct kvm *kvm,
 	return -ENOTTY;
 }
 
+/* As for any other call that /dev/kvm does not have. */
+static inline int kvm_dev_ioctl_attach_page_tracker(const void __user *argp)
+{
+	return -EINVAL;
+}
+
 static inline int kvm_page_track_capability(struct kvm *kvm)
 {
 	return 0;
 }
 
-static inline bool kvm_page_track_must_exit(struct kvm_vcpu *vcpu)
+static inline int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
 {
-	return false;
+	return 1;
 }
 
+static inline void kvm_page_track_memory_gone(struct kvm *kvm) {}
 static inline void kvm_page_track_free_question(struct kvm_vcpu *vcpu) {}
 static inline void kvm_page_track_create_debugfs(struct kvm *kvm) {}
 #endif

@@ -139,19 +139,38 @@ static inline unsigned int kvm_page_track_generation(struct kvm *kvm)
 struct kvm_page_track_notifier_node *kvm_page_track_find_notifier(struct kvm *kvm, u64 id);
 
 /*
- * As kvm_page_track_unregister_notifier(), but without waiting for vCPUs, which may
- * take as long as whoever serves a userfaultfd: a callback that has been called may
- * still run.  @free is called, once, when none does any more.
+ * As kvm_page_track_register_notifier(), in any process: page tracking looks at the
+ * memory of the VM's own by gfn only, and never at that of current.
+ *
+ * Not for other modules, whose callbacks may take the caller's memory for the guest's.
+ */
+int __kvm_page_track_register_notifier(struct kvm *kvm,
+				       struct kvm_page_track_notifier_node *n);
+
+/*
+ * These two are kvm_page_track_unregister_notifier() without waiting for vCPUs, which may
+ * take as long as whoever serves a userfaultfd.
  *
  * Not for other modules: @free, and with it the callbacks, may run as long as @kvm
  * exists, and nothing keeps the text of another module until then.
- *
- * Context: process, may sleep; takes kvm->slots_arch_lock and kvm->mmu_lock.  @free
- * is called with bottom halves disabled, from a work item of kvm->srcu.
  */
-void kvm_page_track_unregister_notifier_async(struct kvm *kvm,
-					      struct kvm_page_track_notifier_node *n,
-					      void (*free)(struct kvm_page_track_notifier_node *n));
+
+/*
+ * Remove what @n tracks, and @n from the list.  A vCPU that has found it before may be in
+ * a callback, or call one still.
+ *
+ * Context: process, may sleep; takes kvm->slots_arch_lock and kvm->mmu_lock.
+ */
+void kvm_page_track_remove_notifier(struct kvm *kvm, struct kvm_page_track_notifier_node *n);
+
+/*
+ * After that: call @free, once, when no callback runs any more.
+ *
+ * Context: process, may sleep; the reference on @kvm goes.  @free is called with bottom
+ * halves disabled, from a work item of kvm->srcu.
+ */
+void kvm_page_track_free_notifier(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+				  void (*free)(struct kvm_page_track_notifier_node *n));
 
 /*
  * Wait until each @free of above has been called.

@@ -15,10 +15,15 @@
 #include "page_track_part.h"
 #include "page_track_untracked.h"
 
+gfn_t page_track_max_gfn(void)
+{
+	/* Below ULONG_MAX, so that the index behind a range exists. */
+	return min_t(gfn_t, kvm_mmu_max_gfn(), ULONG_MAX - 1);
+}
+
 bool page_track_is_valid_range(gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode)
 {
-	/* Below ULONG_MAX, so that the index behind the range exists. */
-	gfn_t max = min_t(gfn_t, kvm_mmu_max_gfn(), ULONG_MAX - 1);
+	gfn_t max = page_track_max_gfn();
 
 	return mode < KVM_PAGE_TRACK_MAX && nr_pages && gfn <= max &&
 	       nr_pages - 1 <= max - gfn;

@@ -67,6 +67,9 @@ static inline bool page_track_is_internal(const struct kvm_memory_slot *slot)
 	return slot->id >= KVM_USER_MEM_SLOTS;
 }
 
+/* The last gfn that a range may have.  Context: any. */
+gfn_t page_track_max_gfn(void);
+
 /* Context: any. */
 bool page_track_is_valid_range(gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode);
 

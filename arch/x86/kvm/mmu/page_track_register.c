@@ -39,12 +39,9 @@ struct kvm_page_track_notifier_node *kvm_page_track_find_notifier(struct kvm *kv
 	return n;
 }
 
-int kvm_page_track_register_notifier(struct kvm *kvm,
-				     struct kvm_page_track_notifier_node *n)
+int __kvm_page_track_register_notifier(struct kvm *kvm,
+				       struct kvm_page_track_notifier_node *n)
 {
-	if (!kvm || kvm->mm != current->mm)
-		return -ESRCH;
-
 	guard(mutex)(&kvm->slots_arch_lock);
 
 	if (!kvm_page_track_may_have_external(kvm))
@@ -59,10 +56,18 @@ int kvm_page_track_register_notifier(struct kvm *kvm,
 		   kvm->arch.track_notifier_head.nr_external + 1);
 	return 0;
 }
+
+int kvm_page_track_register_notifier(struct kvm *kvm,
+				     struct kvm_page_track_notifier_node *n)
+{
+	if (!kvm || kvm->mm != current->mm)
+		return -ESRCH;
+
+	return __kvm_page_track_register_notifier(kvm, n);
+}
 EXPORT_SYMBOL_GPL(kvm_page_track_register_notifier);
 
-/* No vCPU finds @n any more, but one that found it before may be in a callback. */
-static void remove_notifier(struct kvm *kvm, struct kvm_page_track_notifier_node *n)
+void kvm_page_track_remove_notifier(struct kvm *kvm, struct kvm_page_track_notifier_node *n)
 {
 	int idx;
 
@@ -94,7 +99,7 @@ static void destroy_untracked(struct kvm_page_track_notifier_node *n)
 void kvm_page_track_unregister_notifier(struct kvm *kvm,
 					struct kvm_page_track_notifier_node *n)
 {
-	remove_notifier(kvm, n);
+	kvm_page_track_remove_notifier(kvm, n);
 
 	/* Wait for whoever walks the list and may have found @n. */
 	synchronize_srcu(&kvm->srcu);
@@ -104,7 +109,7 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_unregister_notifier);
 
-static void free_notifier(struct rcu_head *rcu)
+static void free_after_readers(struct rcu_head *rcu)
 {
 	struct kvm_page_track_notifier_node *n;
 
@@ -113,14 +118,11 @@ static void free_notifier(struct rcu_head *rcu)
 	n->free(n);
 }
 
-void kvm_page_track_unregister_notifier_async(struct kvm *kvm,
-					      struct kvm_page_track_notifier_node *n,
-					      void (*free)(struct kvm_page_track_notifier_node *n))
+void kvm_page_track_free_notifier(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+				  void (*free)(struct kvm_page_track_notifier_node *n))
 {
-	remove_notifier(kvm, n);
-
 	n->free = free;
-	call_srcu(&kvm->srcu, &n->rcu, free_notifier);
+	call_srcu(&kvm->srcu, &n->rcu, free_after_readers);
 
 	/* If this is the last one, kvm_page_track_cleanup() waits for @n. */
 	kvm_put_kvm(kvm);

@@ -65,7 +65,7 @@ static void uncharge(struct page_track_ring *ring, unsigned long nr_pages)
 
 int page_track_ring_init(struct page_track_ring *ring, u32 nr_events, bool lossy)
 {
-	static_assert(sizeof(struct kvm_page_track_event) == 64);
+	static_assert(sizeof(struct kvm_page_track_event) == 128);
 	static_assert(sizeof(struct kvm_page_track_ring) <= PAGE_SIZE);
 	static_assert(KVM_PAGE_TRACK_MIN_EVENTS *
 		      sizeof(struct kvm_page_track_event) == PAGE_SIZE);
@@ -160,8 +160,8 @@ static bool place_event(struct page_track_ring *ring,
 		*has_room |= !is_full(ring);
 		kfree(entry);
 	} else if (ring->lossy) {
-		ring->dropped++;
-		WRITE_ONCE(ring->shared->dropped, ring->dropped);
+		ring->lost++;
+		WRITE_ONCE(ring->shared->lost, ring->lost);
 	} else if (entry) {
 		entry->event = *event;
 		list_add_tail(&entry->link, &ring->backlog);
@@ -197,6 +197,21 @@ bool page_track_ring_push(struct page_track_ring *ring,
 	return has_room;
 }
 
+bool page_track_ring_try_push(struct page_track_ring *ring,
+			      struct kvm_page_track_event *event)
+{
+	bool pushed;
+
+	spin_lock(&ring->lock);
+	event->seq = ring->seq;
+	pushed = store_backlog(ring) && store_event(ring, event);
+	ring->seq += pushed;
+	spin_unlock(&ring->lock);
+
+	wake_consumer(ring);
+	return pushed;
+}
+
 bool page_track_ring_has_room(struct page_track_ring *ring)
 {
 	bool has_room, moved;
@@ -228,6 +243,12 @@ bool page_track_ring_has_events(struct page_track_ring *ring)
 	spin_unlock(&ring->lock);
 
 	return has_events;
+}
+
+void page_track_ring_hang_up(struct page_track_ring *ring)
+{
+	/* Always takes the lock: who enters poll() is woken, or sees why it would be. */
+	wake_up_all(&ring->wait);
 }
 
 static vm_fault_t ring_fault(struct vm_fault *vmf)

@@ -32,7 +32,7 @@ struct page_track_ring {
 	u32 head;
 	u64 seq;
 	bool lossy;
-	u64 dropped;
+	u64 lost;
 
 	/* Events that the ring has no room for, oldest first. */
 	struct list_head backlog;
@@ -56,7 +56,7 @@ void page_track_ring_destroy(struct page_track_ring *ring);
 
 /*
  * Number @event and append it.  Without room it is kept in the backlog, or counted
- * as dropped if the ring is lossy.
+ * as lost if the ring is lossy.
  *
  * The backlog is bounded: whoever uses it has a vCPU that has used the last room, or
  * finds none, start no instruction before there is some.  What it has begun by then
@@ -69,6 +69,13 @@ bool page_track_ring_push(struct page_track_ring *ring,
 			  struct kvm_page_track_event *event);
 
 /*
+ * Number @event and append it if there is room, also in a lossy ring.  Returns whether
+ * there was; else nothing has changed.  Context: any but interrupts.
+ */
+bool page_track_ring_try_push(struct page_track_ring *ring,
+			      struct kvm_page_track_event *event);
+
+/*
  * Move the backlog to the ring.  Returns whether there is room for one more event,
  * always true for a lossy ring.  Context: any but interrupts.
  */
@@ -76,6 +83,9 @@ bool page_track_ring_has_room(struct page_track_ring *ring);
 
 /* Has userspace events to read?  Context: any but interrupts. */
 bool page_track_ring_has_events(struct page_track_ring *ring);
+
+/* Wake who waits, for there will be no events.  Context: any but interrupts. */
+void page_track_ring_hang_up(struct page_track_ring *ring);
 
 /*
  * Map all of the shared pages, or the first one.  Returns 0, or -EINVAL if @vma is

@@ -17,9 +17,13 @@
 #define KVM_CAP_X86_PAGE_TRACK		20564
 #define KVM_EXIT_PAGE_TRACK		20564
 #define KVM_CREATE_PAGE_TRACKER		_IOW(0xAE, 0xf0, struct kvm_create_page_tracker)
-#define KVM_PAGE_TRACK_ADD_RANGE	_IOW(0xAE, 0xf1, struct kvm_page_track_range)
-#define KVM_PAGE_TRACK_REMOVE_RANGE	_IOW(0xAE, 0xf2, struct kvm_page_track_range)
-#define KVM_PAGE_TRACK_NEXT_RANGE	_IOWR(0xAE, 0xf3, struct kvm_page_track_range)
+#define KVM_ATTACH_PAGE_TRACKER		_IOW(0xAE, 0xf1, struct kvm_create_page_tracker)
+#define KVM_PAGE_TRACK_ADD_RANGE	_IOW(0xAE, 0xf2, struct kvm_page_track_range)
+#define KVM_PAGE_TRACK_REMOVE_RANGE	_IOW(0xAE, 0xf3, struct kvm_page_track_range)
+#define KVM_PAGE_TRACK_NEXT_RANGE	_IOWR(0xAE, 0xf4, struct kvm_page_track_range)
+#define KVM_PAGE_TRACK_GET_INFO		_IOR(0xAE, 0xf5, struct kvm_page_track_info)
+#define KVM_PAGE_TRACK_NEXT_SLOT	_IOWR(0xAE, 0xf6, struct kvm_page_track_slot)
+#define KVM_PAGE_TRACK_REPLY		_IOW(0xAE, 0xf7, struct kvm_page_track_reply)
 
 /* Modes: the kind of access that is tracked. */
 #define KVM_PAGE_TRACK_MODE_WRITE	0
@@ -27,26 +31,29 @@
 /* Actions: what an access leads to. */
 #define KVM_PAGE_TRACK_ACTION_NOTIFY	0	/* each leads to an event */
 #define KVM_PAGE_TRACK_ACTION_ONCE	1	/* the first of a page does */
-#define KVM_PAGE_TRACK_ACTION_EXIT	2	/* KVM_RUN returns before each */
+#define KVM_PAGE_TRACK_ACTION_EXIT	2	/* userspace is asked before each */
 
-/* The value of KVM_CAP_X86_PAGE_TRACK: a bit for each mode and action there is. */
-#define KVM_PAGE_TRACK_CAP_MODE(mode)		(1u << (mode))
-#define KVM_PAGE_TRACK_CAP_ACTION(action)	(1u << (8 + (action)))
+/* The value of KVM_CAP_X86_PAGE_TRACK: a bit for each action that a mode has. */
+#define KVM_PAGE_TRACK_CAP(mode, action)	(1u << (8 * (mode) + (action)))
 
 /*
- * On the VM's file descriptor.  Returns the tracker's.  The pages of the ring count
- * for the RLIMIT_MEMLOCK of the calling user until the tracker is freed: ENOMEM if
- * they exceed it.  ENOSPC if the VM has as many trackers as it may have.
+ * KVM_CREATE_PAGE_TRACKER, on the VM's file descriptor, or KVM_ATTACH_PAGE_TRACKER, on
+ * /dev/kvm, in any process that has CAP_SYS_PTRACE in the user namespace of the VM's
+ * memory.  Returns the tracker's.  The pages of the ring count for the RLIMIT_MEMLOCK
+ * of the calling user until the tracker is freed: ENOMEM if they exceed it.  ENOSPC if
+ * the VM has as many trackers as it may have.
  */
 #define KVM_MAX_PAGE_TRACKERS		64
 struct kvm_create_page_tracker {
-#define KVM_PAGE_TRACKER_LOSSY		0x01
-	__u32 flags;
-#define KVM_PAGE_TRACK_MIN_EVENTS	64
+	__u64 user_data;	/* for struct kvm_run, to tell trackers apart */
+#define KVM_PAGE_TRACK_MIN_EVENTS	32
 #define KVM_PAGE_TRACK_MAX_EVENTS	1048576
 	__u32 nr_events;	/* size of the ring, a power of two */
-	__u64 user_data;	/* for struct kvm_run, to tell trackers apart */
-	__u64 reserved[2];	/* zero */
+	__s32 vm_fd;		/* to attach; to create, zero */
+#define KVM_PAGE_TRACKER_LOSSY		0x01	/* without room, events are lost */
+#define KVM_PAGE_TRACKER_WAIT		0x02	/* vCPUs wait in KVM_RUN */
+	__u32 flags;		/* to attach, one of them at least */
+	__u32 reserved[7];	/* zero */
 };
 
 /* On the tracker's file descriptor. */
@@ -55,30 +62,54 @@ struct kvm_page_track_range {
 	__u64 size;
 	__u32 mode;
 	__u32 action;
-	__u64 reserved;		/* zero */
+	__u32 flags;		/* zero */
+	__u32 reserved[5];	/* zero */
+};
+
+/* What the tracker is.  Its mapping has 4096 + event_size * nr_events bytes. */
+struct kvm_page_track_info {
+	__u64 user_data;
+	__u64 id;		/* as debugfs has it; rises with each tracker of the VM */
+	__u64 max_gfn;		/* the last that a range may have */
+	__u32 event_size;	/* in bytes */
+	__u32 nr_events;
+	__u32 flags;		/* KVM_PAGE_TRACKER_* */
+	__u32 reserved[7];
+};
+
+/* The first memory slot that ends beyond gpa: its own, without KVM's internal ones. */
+struct kvm_page_track_slot {
+	__u64 gpa;
+	__u64 size;		/* in: zero */
+	__u32 as_id;		/* 0, or 1 for SMM */
+	__u32 flags;		/* in: zero; out: KVM_MEM_* */
+	__u32 reserved[6];	/* zero */
 };
 
 struct kvm_page_track_event {
-	__u64 seq;		/* of the tracker, from 0 on, dropped events too */
+	__u64 seq;		/* of the tracker, from 0 on, lost events too */
+	__u64 time;		/* of the access, in ns, CLOCK_MONOTONIC */
 	__u64 gpa;		/* of the first byte accessed */
 	__u64 gva;		/* if flags have KVM_PAGE_TRACK_EVENT_GVA */
 	__u64 rip;		/* of the instruction, in the guest's code segment */
 	__u64 cr3;
-	__u8 data[16];		/* the first bytes written, zero behind them */
-	__u16 vcpu_id;
-	__u16 len;		/* bytes accessed, 0 if unknown */
-	__u8 as_id;		/* address space of the vCPU: 0, or 1 in SMM */
+	__u32 vcpu_id;
+#define KVM_PAGE_TRACK_EVENT_GVA	0x001
+#define KVM_PAGE_TRACK_EVENT_TRUNCATED	0x002	/* len exceeds data */
+#define KVM_PAGE_TRACK_EVENT_UNTRACKED	0x004	/* page not tracked any more */
+#define KVM_PAGE_TRACK_EVENT_UNEMULATED	0x008	/* since KVM cannot emulate it */
+#define KVM_PAGE_TRACK_EVENT_PAGE_WALK	0x010	/* the CPU set A or D bits */
+#define KVM_PAGE_TRACK_EVENT_NESTED	0x020	/* by a nested guest */
+#define KVM_PAGE_TRACK_EVENT_SMM	0x040	/* in the address space of SMM */
+#define KVM_PAGE_TRACK_EVENT_ASKS	0x100	/* the vCPU waits for KVM_PAGE_TRACK_REPLY */
+	__u32 flags;
 	__u8 mode;
 #define KVM_PAGE_TRACK_PHASE_BEFORE	0
 #define KVM_PAGE_TRACK_PHASE_AFTER	1
 	__u8 phase;
-#define KVM_PAGE_TRACK_EVENT_GVA	0x01
-#define KVM_PAGE_TRACK_EVENT_TRUNCATED	0x02	/* len exceeds data */
-#define KVM_PAGE_TRACK_EVENT_UNTRACKED	0x04	/* page not tracked any more */
-#define KVM_PAGE_TRACK_EVENT_UNEMULATED	0x08	/* since KVM cannot emulate it */
-#define KVM_PAGE_TRACK_EVENT_PAGE_WALK	0x10	/* the CPU set A or D bits */
-#define KVM_PAGE_TRACK_EVENT_NESTED	0x20	/* by a nested guest */
-	__u8 flags;
+	__u16 len;		/* bytes accessed, 0 if unknown */
+	__u32 reserved;
+	__u8 data[64];		/* the first bytes written, zero behind them */
 };
 
 /*
@@ -88,7 +119,7 @@ struct kvm_page_track_event {
 struct kvm_page_track_ring {
 	__u32 head;		/* events written by KVM; load with acquire */
 	__u32 nr_events;
-	__u64 dropped;		/* events that a lossy ring had no room for */
+	__u64 lost;		/* events that a lossy ring had no room for */
 	__u8 reserved[48];
 	__u32 tail;		/* events read by userspace; store with release */
 };
@@ -97,9 +128,19 @@ struct kvm_page_track_ring {
 #define KVM_PAGE_TRACK_REASON_RING_FULL	0
 #define KVM_PAGE_TRACK_REASON_ACCESS	1
 
-/* What userspace wants then, in the reply of struct kvm_run. */
+/* What userspace wants then, in struct kvm_run or struct kvm_page_track_reply. */
 #define KVM_PAGE_TRACK_REPLY_ALLOW	0
 #define KVM_PAGE_TRACK_REPLY_SKIP	1	/* as if it was written */
-#define KVM_PAGE_TRACK_REPLY_REPLACE	2	/* write the data of struct kvm_run */
+#define KVM_PAGE_TRACK_REPLY_REPLACE	2	/* write the data instead */
+
+/* To an event with KVM_PAGE_TRACK_EVENT_ASKS, on the tracker's file descriptor. */
+struct kvm_page_track_reply {
+	__u64 seq;		/* of the event, as is the vCPU */
+	__u32 vcpu_id;
+	__u32 reply;		/* KVM_PAGE_TRACK_REPLY_* */
+	__u32 flags;		/* zero */
+	__u32 reserved[3];	/* zero */
+	__u8 data[64];		/* to replace; else not read */
+};
 
 #endif /* _UAPI_ASM_X86_KVM_PAGE_TRACK_H */

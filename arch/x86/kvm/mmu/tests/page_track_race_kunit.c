@@ -119,7 +119,8 @@ static void async_unregister_does_not_wait(struct kunit *test)
 
 	queue_work(system_unbound_wq, &f->work);
 	wait_for_completion(&f->entered);
-	kvm_page_track_unregister_notifier_async(ptk_kvm(test), &f->node, note_free);
+	kvm_page_track_remove_notifier(ptk_kvm(test), &f->node);
+	kvm_page_track_free_notifier(ptk_kvm(test), &f->node, note_free);
 
 	/* All is undone but the memory. */
 	KUNIT_EXPECT_FALSE(test, ptk_any_tracker(test));

@@ -12,7 +12,7 @@
 #include "kvm_util.h"
 #include "processor.h"
 
-#define NR_ROUNDS	4000
+#define NR_ROUNDS	2000
 
 /* A sum of either with a carry too much is that of neither without. */
 #define SMALL		0x10ul

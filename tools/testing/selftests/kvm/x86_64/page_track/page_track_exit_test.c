@@ -282,6 +282,37 @@ static void test_truncated(struct tiny_guest *g)
 	tracker_close(&t);
 }
 
+/* The last bytes of an FXSAVE, in a page that its first ones are not in. */
+static void test_longest(struct tiny_guest *g)
+{
+	struct kvm_regs regs = { .rdi = VA + PAGE_SIZE - (288 - 64) };
+	struct kvm_run *run = g->vcpu->run;
+	uint8_t other[64];
+	struct tracker t;
+
+	init(g, &t);
+	tracker_remove(&t, GPA, PAGE_SIZE);
+	memset(other, 0x77, sizeof(other));
+	start(g, TG_FXSAVE, &regs);
+	assert_asked(g, VA + PAGE_SIZE, run->page_track.data, 64);
+	replace(g, other);
+	tg_assert_ended(g);
+	ASSERT_MEM(g, VA + PAGE_SIZE, other, 64);
+	TEST_ASSERT_EQ(*(uint8_t *)mem(g, VA + PAGE_SIZE + 64), 0x11);
+	TEST_ASSERT_EQ(*(uint16_t *)mem(g, regs.rdi), 0x37f);
+
+	/* One that may be 16 bytes longer. */
+	regs.rdi += 16;
+	start(g, TG_FXSAVE, &regs);
+	assert_asked(g, VA + PAGE_SIZE, NULL, 80);
+	assert_bad_reply(g, KVM_PAGE_TRACK_REPLY_REPLACE);
+	skip(g);
+	tg_assert_ended(g);
+	ASSERT_MEM(g, VA + PAGE_SIZE, other, 64);
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
 /* The guest does itself what KVM cannot do, once userspace allows it. */
 static void test_unemulated(struct tiny_guest *g)
 {
@@ -365,6 +396,7 @@ int main(void)
 		{ "of several writes, the first asks", test_pusha, TG_32_BIT | TG_PAE_BIT },
 		{ "a bad reply changes nothing", test_bad_reply, TG_4LEVEL_BIT },
 		{ "a large write is not replaced", test_truncated, TG_32_BIT },
+		{ "a write of 64 bytes is replaced", test_longest, TG_32_BIT },
 		{ "an unemulated write asks before it is done", test_unemulated, TG_4LEVEL_BIT },
 	};
 

@@ -32,25 +32,27 @@ static void test_create(struct tiny_guest *g)
 		struct kvm_create_page_tracker create;
 		int want;
 	} calls[] = {
+		{ { .nr_events = 32 }, 0 },
 		{ { .nr_events = 64 }, 0 },
 		{ { .nr_events = 1 << 20 }, 0 },
 		{ { .nr_events = 64, .flags = KVM_PAGE_TRACKER_LOSSY }, 0 },
 		{ { .nr_events = 0 }, EINVAL },
-		{ { .nr_events = 32 }, EINVAL },
+		{ { .nr_events = 16 }, EINVAL },
 		{ { .nr_events = 65 }, EINVAL },
 		{ { .nr_events = 1 << 21 }, EINVAL },
-		{ { .nr_events = 64, .flags = 2 }, EINVAL },
+		{ { .nr_events = 64, .flags = 4 }, EINVAL },
 		{ { .nr_events = 64, .flags = 1u << 31 }, EINVAL },
 		{ { .nr_events = 64, .reserved = { 1 } }, EINVAL },
-		{ { .nr_events = 64, .reserved = { 0, 1 } }, EINVAL },
+		{ { .nr_events = 64, .reserved = { [6] = 1 } }, EINVAL },
+		{ { .nr_events = 64, .vm_fd = 1 }, EINVAL },
+		{ { .nr_events = 64, .vm_fd = -1 }, EINVAL },
 	};
 	int i, want, value = vm_check_cap(g->vm, KVM_CAP_X86_PAGE_TRACK);
 
 	TEST_ASSERT_EQ(value, kvm_check_cap(KVM_CAP_X86_PAGE_TRACK));
-	want = KVM_PAGE_TRACK_CAP_MODE(KVM_PAGE_TRACK_MODE_WRITE) |
-	       KVM_PAGE_TRACK_CAP_ACTION(TRACKER_NOTIFY) |
-	       KVM_PAGE_TRACK_CAP_ACTION(TRACKER_ONCE) |
-	       KVM_PAGE_TRACK_CAP_ACTION(TRACKER_EXIT);
+	want = KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, TRACKER_NOTIFY) |
+	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, TRACKER_ONCE) |
+	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, TRACKER_EXIT);
 	TEST_ASSERT_EQ(value, want);
 
 	for (i = 0; i < ARRAY_SIZE(calls); i++)
@@ -77,7 +79,10 @@ static void test_bad_ranges(struct tiny_guest *g)
 		{ .gpa = 0, .size = PAGE_SIZE, .mode = ~0u },
 		{ .gpa = 0, .size = PAGE_SIZE, .action = TRACKER_EXIT + 1 },
 		{ .gpa = 0, .size = PAGE_SIZE, .action = ~0u },
-		{ .gpa = 0, .size = PAGE_SIZE, .reserved = 1 },
+		{ .gpa = 0, .size = PAGE_SIZE, .reserved = { 1 } },
+		{ .gpa = 0, .size = PAGE_SIZE, .reserved = { [4] = 1u << 31 } },
+		{ .gpa = 0, .size = PAGE_SIZE, .flags = 1 },
+		{ .gpa = 0, .size = PAGE_SIZE, .flags = 1u << 31 },
 		{ .gpa = 1ul << 52, .size = PAGE_SIZE },
 		{ .gpa = PAGE_SIZE, .size = 1ul << 52 },
 		{ .gpa = -PAGE_SIZE, .size = PAGE_SIZE },
@@ -121,7 +126,7 @@ static void assert_next(struct tracker *t, uint64_t from, uint64_t gpa, uint64_t
 
 	TEST_ASSERT_EQ(tracker_next(t, from, &range), 0);
 	TEST_ASSERT(range.gpa == gpa && range.size == size && range.action == action &&
-		    range.mode == KVM_PAGE_TRACK_MODE_WRITE && !range.reserved,
+		    range.mode == KVM_PAGE_TRACK_MODE_WRITE && !range.flags,
 		    "From 0x%lx: 0x%llx, 0x%llx, action %u", from, range.gpa, range.size,
 		    range.action);
 }

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@
 #define NR_PAGES	16
 #define NR_TRACKERS	4
 
-static int nr_calls;
+static int nr_calls, kvm_fd;
 static bool stop;
 
 static uint64_t pick_edge(void)
@@ -56,13 +57,22 @@ static void *write_pages(void *arg)
 static void replace_tracker(struct kvm_vm *vm, int *fd)
 {
 	struct kvm_create_page_tracker create = {
-		.nr_events = tg_pick(4) ? 64 << tg_pick(3) : tg_random(),
-		.flags = tg_pick(8) ? tg_pick(2) : tg_random(),
+		.nr_events = tg_pick(4) ? 32 << tg_pick(3) : tg_random(),
+		.flags = tg_pick(8) ? tg_pick(4) : tg_random(),
 		.reserved[1] = !tg_pick(16),
 	};
-	int new = __vm_ioctl(vm, KVM_CREATE_PAGE_TRACKER, &create);
+	int new;
 
-	TEST_ASSERT(new >= 0 || errno == EINVAL, "creation: errno %d", errno);
+	if (tg_pick(2)) {
+		create.vm_fd = tg_pick(8) ? vm->fd : tg_pick(100) - 1;
+		new = ioctl(kvm_fd, KVM_ATTACH_PAGE_TRACKER, &create);
+	} else {
+		create.vm_fd = tg_pick(16) ? 0 : tg_random();
+		new = __vm_ioctl(vm, KVM_CREATE_PAGE_TRACKER, &create);
+	}
+
+	TEST_ASSERT(new >= 0 || errno == EINVAL || (errno == EBADF && create.vm_fd != vm->fd),
+		    "creation: errno %d", errno);
 	if (new < 0)
 		return;
 	if (*fd >= 0)
@@ -114,9 +124,12 @@ static void change_range(int fd)
 		range.action = pick_edge();
 		break;
 	case 4:
-		range.reserved = pick_edge();
+		range.reserved[tg_pick(5)] = tg_random();
 		break;
 	case 5:
+		range.flags = 1u << tg_pick(32);
+		break;
+	case 6:
 		range.size = 0;
 		range.action = 0;
 		break;
@@ -126,8 +139,56 @@ static void change_range(int fd)
 		TEST_ASSERT(errno == EINVAL || errno == ENOENT, "a range: errno %d", errno);
 }
 
+/* Reply to the last event that the ring has, be it a question or not, or nearly so. */
+static void send_reply(int fd)
+{
+	struct kvm_page_track_reply reply = {
+		.reply = tg_pick(16) ? tg_pick(3) : tg_random(),
+		.flags = tg_pick(16) ? 0 : tg_random(),
+		.reserved[1] = tg_pick(16) ? 0 : tg_random(),
+	};
+	struct kvm_page_track_event *events, *event;
+	struct kvm_page_track_ring *ring;
+	struct kvm_page_track_info info;
+	size_t size;
+
+	TEST_ASSERT(!ioctl(fd, KVM_PAGE_TRACK_GET_INFO, &info), "info: errno %d", errno);
+	size = PAGE_SIZE + info.nr_events * info.event_size;
+	ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	TEST_ASSERT(ring != MAP_FAILED, "mmap(): errno %d", errno);
+	events = (void *)ring + PAGE_SIZE;
+	event = &events[(ring->head - 1) % info.nr_events];
+	reply.seq = event->seq - !tg_pick(8);
+	reply.vcpu_id = event->vcpu_id - !tg_pick(8);
+	munmap(ring, size);
+
+	if (ioctl(fd, KVM_PAGE_TRACK_REPLY, &reply))
+		TEST_ASSERT(errno == EINVAL || errno == ENOENT, "a reply: errno %d", errno);
+}
+
+static void ignore(int sig)
+{
+}
+
+static void ask(int fd)
+{
+	struct kvm_page_track_slot slot = {
+		.gpa = tg_pick(2) ? pick_edge() : tg_data(tg_pick(NR_PAGES)),
+		.size = tg_pick(8) ? 0 : tg_random(),
+		.as_id = tg_pick(8) ? tg_pick(2) : tg_random(),
+		.flags = tg_pick(8) ? 0 : tg_random(),
+		.reserved[5] = !tg_pick(8),
+	};
+	struct kvm_page_track_info info;
+
+	TEST_ASSERT(!ioctl(fd, KVM_PAGE_TRACK_GET_INFO, &info), "info: errno %d", errno);
+	if (ioctl(fd, KVM_PAGE_TRACK_NEXT_SLOT, &slot))
+		TEST_ASSERT(errno == EINVAL || errno == ENOENT, "a slot: errno %d", errno);
+}
+
 static void test_calls(struct tiny_guest *g)
 {
+	struct sigaction interrupt = { .sa_handler = ignore };
 	int i, fds[NR_TRACKERS] = { -1, -1, -1, -1 }, *fd;
 	struct tiny_guest writer;
 	uint64_t pages;
@@ -138,6 +199,7 @@ static void test_calls(struct tiny_guest *g)
 	tg_store(g, VA, 0, 8);
 	pages = tg_stat(g, "page_track_pages");
 	tg_add_vcpu(g, &writer, 1);
+	TEST_ASSERT(!sigaction(SIGUSR1, &interrupt, NULL), "errno %d", errno);
 	pthread_create(&thread, NULL, write_pages, &writer);
 
 	for (i = 0; i < nr_calls; i++) {
@@ -146,6 +208,12 @@ static void test_calls(struct tiny_guest *g)
 			replace_tracker(g->vm, fd);
 		else if (!tg_pick(100))
 			use_ring(*fd);
+		else if (!tg_pick(20))
+			ask(*fd);
+		else if (!tg_pick(4))
+			send_reply(*fd);
+		else if (!tg_pick(100))
+			pthread_kill(thread, SIGUSR1);
 		else
 			change_range(*fd);
 	}
@@ -169,6 +237,7 @@ int main(int argc, char *argv[])
 	uint32_t seed;
 
 	tracker_require();
+	kvm_fd = open_kvm_dev_path_or_exit();
 	nr_calls = tg_get_random_rounds(argc, argv, 200000, &seed);
 	tg_seed(seed);
 	tg_run_cases(cases, ARRAY_SIZE(cases));

@@ -31,6 +31,7 @@ struct writer {
 	/* What has to be in the log, and how much of it was. */
 	struct kvm_page_track_event *log;
 	int logged, seen;
+	uint64_t time;		/* of the last event */
 	uint64_t stops;
 };
 
@@ -215,12 +216,16 @@ static void check_event(struct writer *writers, int nr, const struct kvm_page_tr
 	w = &writers[event->vcpu_id - 1];
 	want = w->log[w->seen++];
 	want.seq = event->seq;
+	want.time = event->time;
 	if (!want.rip)
 		want.rip = event->rip;
 	TEST_ASSERT(!memcmp(&want, event, sizeof(want)),
 		    "Event %d of vCPU %u: gpa 0x%llx len %u flags 0x%x, wanted 0x%llx %u 0x%x",
 		    w->seen - 1, event->vcpu_id, event->gpa, event->len, event->flags,
 		    want.gpa, want.len, want.flags);
+	TEST_ASSERT(event->time >= w->time, "vCPU %u: %llu ns behind %lu", event->vcpu_id,
+		    event->time, w->time);
+	w->time = event->time;
 }
 
 static bool join_all(struct writer *writers, int nr, int *joined)

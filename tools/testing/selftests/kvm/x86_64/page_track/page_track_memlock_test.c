@@ -49,21 +49,21 @@ static void test_too_many(struct tiny_guest *g)
 	int fds[KVM_MAX_PAGE_TRACKERS], i;
 
 	for (i = 0; i < KVM_MAX_PAGE_TRACKERS; i++) {
-		fds[i] = create(g->vm, 64);
+		fds[i] = create(g->vm, 32);
 		TEST_ASSERT(fds[i] >= 0, "Tracker %d: errno %d", i, -fds[i]);
 	}
-	assert_refused(g->vm, 64, ENOSPC);
-	assert_refused(g->vm, 64, ENOSPC);
-	assert_refused(g->vm, 65, EINVAL);
+	assert_refused(g->vm, 32, ENOSPC);
+	assert_refused(g->vm, 32, ENOSPC);
+	assert_refused(g->vm, 33, EINVAL);
 	TEST_ASSERT_EQ(tg_stat(g, "page_track_pages"), pages);
 	TEST_ASSERT_EQ(tg_stat(g, "page_track_bytes"), bytes);
 
 	/* Others have their own, and one that goes makes room at once. */
-	close(create(other, 64));
+	close(create(other, 32));
 	close(fds[7]);
-	fds[7] = create(g->vm, 64);
+	fds[7] = create(g->vm, 32);
 	TEST_ASSERT(fds[7] >= 0, "errno %d", -fds[7]);
-	assert_refused(g->vm, 64, ENOSPC);
+	assert_refused(g->vm, 32, ENOSPC);
 
 	for (i = 0; i < KVM_MAX_PAGE_TRACKERS; i++)
 		close(fds[i]);
@@ -74,10 +74,10 @@ static void test_too_many(struct tiny_guest *g)
 	none.rlim_max = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &none);
 	for (i = 0; i < 2 * KVM_MAX_PAGE_TRACKERS; i++)
-		TEST_ASSERT_EQ(create(g->vm, 64), -EMFILE);
+		TEST_ASSERT_EQ(create(g->vm, 32), -EMFILE);
 	setrlimit(RLIMIT_NOFILE, &limit);
 	for (i = 0; i < KVM_MAX_PAGE_TRACKERS; i++) {
-		fds[i] = create(g->vm, 64);
+		fds[i] = create(g->vm, 32);
 		TEST_ASSERT(fds[i] >= 0, "Tracker %d: errno %d", i, -fds[i]);
 	}
 	for (i = 0; i < KVM_MAX_PAGE_TRACKERS; i++)
@@ -118,10 +118,10 @@ static void fill(struct kvm_vm *vm, int *fds, int nr)
 	int i;
 
 	for (i = 0; i < nr; i++) {
-		fds[i] = create_soon(vm, 64);
+		fds[i] = create_soon(vm, 32);
 		TEST_ASSERT(fds[i] >= 0, "Ring %d: errno %d", i, -fds[i]);
 	}
-	assert_refused(vm, 64, ENOMEM);
+	assert_refused(vm, 32, ENOMEM);
 	assert_refused(vm, 1 << 20, ENOMEM);
 }
 
@@ -158,7 +158,7 @@ static pid_t start_other(int *tell)
 	if (!pid) {
 		vm = vm_create_barebones();
 		become_user();
-		_exit(read(pipes[0], &byte, 1) != 1 || create(vm, 64) != -ENOMEM);
+		_exit(read(pipes[0], &byte, 1) != 1 || create(vm, 32) != -ENOMEM);
 	}
 	*tell = pipes[1];
 	return pid;
@@ -174,36 +174,36 @@ static void limit_user(int sock)
 	fill(vm, fds, NR);
 
 	/* It is the user's limit, not that of a VM or a process. */
-	assert_refused(other, 64, ENOMEM);
+	assert_refused(other, 32, ENOMEM);
 	TEST_ASSERT(write(tell, "", 1) == 1 && waitpid(pid, &status, 0) == pid,
 		    "No other process");
 	TEST_ASSERT(!status, "Finding 13: another process of the user, status 0x%x", status);
 
 	/* What is refused is not one of the VM's trackers. */
 	for (i = 0; i < 2 * KVM_MAX_PAGE_TRACKERS; i++)
-		TEST_ASSERT_EQ(create(other, 64), -ENOMEM);
+		TEST_ASSERT_EQ(create(other, 32), -ENOMEM);
 
 	close(fds[3]);
-	fds[3] = create_soon(vm, 64);
+	fds[3] = create_soon(vm, 32);
 	TEST_ASSERT(fds[3] >= 0, "errno %d", -fds[3]);
-	assert_refused(vm, 64, ENOMEM);
+	assert_refused(vm, 32, ENOMEM);
 	close_all(fds, NR);
 
 	/* Two rings, of 5 and of 9 pages, leave 2. */
-	fds[0] = create_soon(vm, 256);
-	fds[1] = create_soon(vm, 512);
+	fds[0] = create_soon(vm, 128);
+	fds[1] = create_soon(vm, 256);
 	TEST_ASSERT(fds[0] >= 0 && fds[1] >= 0, "%d, %d", fds[0], fds[1]);
-	assert_refused(vm, 128, ENOMEM);
-	fd = create(vm, 64);
-	TEST_ASSERT(fd >= 0, "errno %d", -fd);
 	assert_refused(vm, 64, ENOMEM);
+	fd = create(vm, 32);
+	TEST_ASSERT(fd >= 0, "errno %d", -fd);
+	assert_refused(vm, 32, ENOMEM);
 
 	/* With the VM, all is free. */
 	close_all(fds, 2);
 	close(fd);
 	kvm_vm_free(vm);
 	for (i = 0; i < NR; i++) {
-		fds[i] = create(other, 64);
+		fds[i] = create(other, 32);
 		TEST_ASSERT(fds[i] >= 0, "Ring %d after the VM has gone: errno %d", i, -fds[i]);
 	}
 	close_all(fds, NR);
@@ -226,7 +226,7 @@ static void pass_on(int sock)
 	fill(vm, fds, NR);
 	tracker_send_fd(sock, fds[0]);
 	close(fds[0]);
-	assert_refused(vm, 64, ENOMEM);
+	assert_refused(vm, 32, ENOMEM);
 
 	/* Closed by another user, it is free for the one who made it: one ring, not two. */
 	TEST_ASSERT(write(sock, "", 1) == 1 && read(sock, &byte, 1) == 1, "The other is gone");
@@ -281,7 +281,7 @@ static void exceed(int sock)
 	fill(vm, fds, NR);
 	close(fd);
 	kvm_vm_free(big);
-	assert_refused(vm, 64, ENOMEM);
+	assert_refused(vm, 32, ENOMEM);
 	close_all(fds, NR);
 	kvm_vm_free(vm);
 }

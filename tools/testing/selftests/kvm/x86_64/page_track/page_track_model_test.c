@@ -158,7 +158,7 @@ static void do_wrong(struct model *m)
 	range.gpa = model_gpa(page);
 	range.size = call == 2 ? 0 : nr * PAGE_SIZE;
 
-	switch (tg_pick(6)) {
+	switch (tg_pick(7)) {
 	case 0:
 		range.gpa += 1 + tg_pick(PAGE_SIZE - 1);
 		break;
@@ -175,12 +175,15 @@ static void do_wrong(struct model *m)
 		range.action = call ? 1 + tg_pick(3) : TRACKER_EXIT + 1;
 		break;
 	case 5:
-		range.reserved = tg_random_u64() | 1;
+		range.flags = tg_random() | 1;
+		break;
+	case 6:
+		range.reserved[tg_pick(5)] = tg_random() | 1;
 		break;
 	}
 
-	say("call %d of tracker %d: 0x%llx, 0x%llx, mode %u, action %u, reserved 0x%llx",
-	    call, i, range.gpa, range.size, range.mode, range.action, range.reserved);
+	say("call %d of tracker %d: 0x%llx, 0x%llx, mode %u, action %u, flags 0x%x",
+	    call, i, range.gpa, range.size, range.mode, range.action, range.flags);
 	TEST_ASSERT(ioctl(t->t.fd, ioctls[call], &range) && errno == EINVAL,
 		    "Wanted errno %d, got %d", EINVAL, errno);
 	model_check_list(t);

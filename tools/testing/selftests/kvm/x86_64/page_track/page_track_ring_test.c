@@ -12,7 +12,7 @@
 
 #define VA		0x40000000ul
 #define GPA		tg_data(0)
-#define NR		64	/* of events in the smallest ring */
+#define NR		KVM_PAGE_TRACK_MIN_EVENTS	/* of events in the smallest ring */
 
 static void init_ring(struct tiny_guest *g, struct tracker *t, uint32_t flags)
 {
@@ -200,17 +200,17 @@ static void test_lossy(struct tiny_guest *g)
 	init_ring(g, &t, KVM_PAGE_TRACKER_LOSSY);
 	for (i = 1; i <= NR + 10; i++)
 		tg_store(g, VA + 4 * i, i, 4);
-	TEST_ASSERT_EQ(t.ring->dropped, 10);
+	TEST_ASSERT_EQ(t.ring->lost, 10);
 
 	for (i = 1; i <= NR; i++)
 		pop(&t, i);
 	TRACKER_ASSERT_EMPTY(&t);
 
-	/* Dropped events have their numbers, too. */
+	/* Lost events have their numbers, too. */
 	tg_store(g, VA + 4 * 7, 7, 4);
 	t.seq += 10;
 	pop(&t, 7);
-	TEST_ASSERT_EQ(t.ring->dropped, 10);
+	TEST_ASSERT_EQ(t.ring->lost, 10);
 	tracker_close(&t);
 }
 
@@ -281,10 +281,58 @@ static int map_errno(struct tracker *t, size_t pages, int flags, off_t offset)
 	return 0;
 }
 
+static void test_time(struct tiny_guest *g)
+{
+	uint64_t before, first, second, after;
+	struct kvm_page_track_event event;
+	struct tracker t;
+
+	init_ring(g, &t, 0);
+	tg_store(g, VA, 1, 4);
+	before = tracker_now();
+	tg_store(g, VA, 2, 4);
+	first = tracker_now();
+	tg_store(g, VA, 3, 4);
+	after = tracker_now();
+
+	TEST_ASSERT(tracker_pop(&t, &event) && event.time < before, "%llu is not before %lu",
+		    event.time, before);
+	TEST_ASSERT(tracker_pop(&t, &event) && event.time > before && event.time < first,
+		    "%llu is not from %lu to %lu", event.time, before, first);
+	second = event.time;
+	TEST_ASSERT(tracker_pop(&t, &event) && event.time > first && event.time < after,
+		    "%llu is not from %lu to %lu", event.time, first, after);
+	TEST_ASSERT(event.time > second, "No time has passed");
+	tracker_close(&t);
+}
+
+/* An event has the place that its number says, however often the ring was full. */
+static void test_places(struct tiny_guest *g)
+{
+	const uint32_t nr = 2 * NR;
+	struct kvm_page_track_event event;
+	struct tracker t;
+	uint32_t i;
+
+	TEST_ASSERT_EQ(sizeof(event), 128);
+	tg_map(g, VA, GPA);
+	tracker_create(g->vm, &t, nr, 0, 0);
+	tracker_add(&t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
+	for (i = 0; i < 5 * nr + 3; i++) {
+		tg_store(g, VA + i * 4 % PAGE_SIZE, i, 4);
+		memcpy(&event, (void *)t.ring + PAGE_SIZE + i % nr * 128, sizeof(event));
+		TEST_ASSERT(event.seq == i && event.gpa == GPA + i * 4 % PAGE_SIZE &&
+			    !memcmp(event.data, &i, 4), "Event %u has the number %llu", i,
+			    event.seq);
+		TEST_ASSERT(tracker_pop(&t, &event), "No event %u", i);
+	}
+	tracker_close(&t);
+}
+
 static void test_mmap(struct tiny_guest *g)
 {
+	struct tracker t, big;
 	uint64_t pages;
-	struct tracker t;
 
 	init_ring(g, &t, 0);
 	TG_ASSERT_LOAD(g, VA, GPA);
@@ -295,6 +343,10 @@ static void test_mmap(struct tiny_guest *g)
 	TEST_ASSERT_EQ(map_errno(&t, 2, MAP_PRIVATE, 0), EINVAL);
 	TEST_ASSERT_EQ(map_errno(&t, 2, MAP_SHARED, PAGE_SIZE), EINVAL);
 	TEST_ASSERT_EQ(map_errno(&t, 1, MAP_SHARED, PAGE_SIZE), EINVAL);
+	tracker_create(g->vm, &big, 128, 0, 0);
+	TEST_ASSERT_EQ(map_errno(&big, 5, MAP_SHARED, 0), 0);
+	TEST_ASSERT_EQ(map_errno(&big, 3, MAP_SHARED, 0), EINVAL);
+	tracker_close(&big);
 
 	/* The mapping outlives the file descriptor, with all that is tracked. */
 	TEST_ASSERT(!close(t.fd), "close() failed");
@@ -310,9 +362,11 @@ int main(void)
 		{ "a full ring stops the vCPU before its write", test_full, TG_ALL_MODES },
 		{ "a write that is half done is not lost", test_backlog, TG_4LEVEL_BIT },
 		{ "a string instruction stops in between", test_string, TG_ALL_MODES },
-		{ "a lossy ring counts what it drops", test_lossy, TG_4LEVEL_BIT },
+		{ "a lossy ring counts what it loses", test_lossy, TG_4LEVEL_BIT },
 		{ "a full ring does not touch another one", test_two_rings, TG_4LEVEL_BIT },
 		{ "a corrupt ring hurts nobody else", test_corrupt, TG_4LEVEL_BIT },
+		{ "an event has its time", test_time, TG_4LEVEL_BIT },
+		{ "an event has its place", test_places, TG_4LEVEL_BIT },
 		{ "the ring is mapped whole and shared", test_mmap, TG_4LEVEL_BIT },
 	};
 

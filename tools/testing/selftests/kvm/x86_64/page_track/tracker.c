@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "kselftest.h"
 #include "tracker.h"
@@ -89,6 +90,14 @@ int tracker_next(struct tracker *t, uint64_t gpa, struct kvm_page_track_range *r
 	return ioctl(t->fd, KVM_PAGE_TRACK_NEXT_RANGE, range) ? errno : 0;
 }
 
+uint64_t tracker_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ul + ts.tv_nsec;
+}
+
 uint32_t tracker_count(struct tracker *t)
 {
 	return __atomic_load_n(&t->ring->head, __ATOMIC_ACQUIRE) - t->ring->tail;
@@ -106,6 +115,9 @@ bool tracker_pop(struct tracker *t, struct kvm_page_track_event *event)
 
 	TEST_ASSERT(event->seq == t->seq, "Event %llu where %lu has to be",
 		    event->seq, t->seq);
+	TEST_ASSERT(event->time && event->time <= tracker_now(),
+		    "Event %llu is of %llu ns, now is %lu", event->seq, event->time,
+		    tracker_now());
 	t->seq++;
 	return true;
 }
@@ -157,10 +169,14 @@ struct kvm_page_track_event tracker_untracked_event(struct tiny_guest *g, uint64
 
 static void print_event(const char *what, const struct kvm_page_track_event *e)
 {
-	pr_info("%s event %llu: gpa 0x%llx gva 0x%llx rip 0x%llx cr3 0x%llx vcpu %u len %u as %u mode %u phase %u flags 0x%x data %016llx %016llx\n",
+	int i;
+
+	pr_info("%s event %llu: gpa 0x%llx gva 0x%llx rip 0x%llx cr3 0x%llx vcpu %u len %u mode %u phase %u flags 0x%x reserved 0x%x data",
 		what, e->seq, e->gpa, e->gva, e->rip, e->cr3, e->vcpu_id, e->len,
-		e->as_id, e->mode, e->phase, e->flags,
-		*(unsigned long long *)e->data, *(unsigned long long *)(e->data + 8));
+		e->mode, e->phase, e->flags, e->reserved);
+	for (i = 0; i < sizeof(e->data); i++)
+		pr_info("%s%02x", i % 8 ? "" : " ", e->data[i]);
+	pr_info("\n");
 }
 
 void tracker_assert_event(struct tracker *t, const struct kvm_page_track_event *want,
@@ -172,6 +188,7 @@ void tracker_assert_event(struct tracker *t, const struct kvm_page_track_event *
 		    "No event for gpa 0x%llx", want->gpa);
 
 	full.seq = got.seq;
+	full.time = got.time;
 	if (!full.rip)
 		full.rip = got.rip;
 	if (memcmp(&full, &got, sizeof(got))) {

@@ -36,8 +36,10 @@ int tracker_ioctl(struct tracker *t, unsigned long ioctl, uint64_t gpa,
 		  uint64_t size, uint32_t action);
 int tracker_next(struct tracker *t, uint64_t gpa, struct kvm_page_track_range *range);
 
-/* Take the oldest event.  False if there is none.  Sequence numbers are checked. */
+/* Take the oldest event.  False if there is none.  Sequence number and time are checked. */
 bool tracker_pop(struct tracker *t, struct kvm_page_track_event *event);
+/* The time, in ns, as in events. */
+uint64_t tracker_now(void);
 /* How many events are there? */
 uint32_t tracker_count(struct tracker *t);
 bool tracker_poll(struct tracker *t, int timeout_ms);
@@ -60,7 +62,7 @@ struct kvm_page_track_event tracker_untracked_event(struct tiny_guest *g, uint64
 #define TRACKER_ASSERT_EVENT(t, want) tracker_assert_event(t, want, __FILE__, __LINE__)
 #define TRACKER_ASSERT_EMPTY(t) tracker_assert_empty(t, __FILE__, __LINE__)
 
-/* The oldest event, which is taken, is @want, with any RIP if that one has none. */
+/* The oldest event, which is taken, is @want, with any time, and any RIP if that has none. */
 void tracker_assert_event(struct tracker *t, const struct kvm_page_track_event *want,
 			  const char *file, unsigned int line);
 void tracker_assert_empty(struct tracker *t, const char *file, unsigned int line);

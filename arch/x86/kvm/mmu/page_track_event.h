@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Page tracking, layer 3: a tracker of userspace, which is told of accesses by events,
+ * see page_track_event.c.
+ */
+#ifndef __KVM_X86_PAGE_TRACK_EVENT_H
+#define __KVM_X86_PAGE_TRACK_EVENT_H
+
+#include <linux/kvm_host.h>
+
+#include "page_track_ring.h"
+#include "page_track_sleep.h"
+
+struct page_tracker {
+	struct kvm_page_track_notifier_node node;
+	struct page_track_ring ring;
+	struct page_track_sleepers sleepers;
+	struct kvm *kvm;
+
+	/* As userspace has created it, or attached it: the VMM knows nothing of it. */
+	u64 user_data;
+	u32 flags;
+	bool attached;
+};
+
+static inline struct page_tracker *to_tracker(struct kvm_page_track_notifier_node *n)
+{
+	return container_of(n, struct page_tracker, node);
+}
+
+/* Do vCPUs wait in KVM_RUN for @tracker? */
+static inline bool page_track_waits(const struct page_tracker *tracker)
+{
+	return tracker->flags & KVM_PAGE_TRACKER_WAIT;
+}
+
+/* Set the callbacks of @tracker.  Context: before it is registered. */
+void page_track_init_tracker(struct page_tracker *tracker);
+
+/*
+ * Has the process that made @kvm gone, and with it the guest's memory?  Who sleeps
+ * for events of @kvm meanwhile is woken when it goes.
+ *
+ * Context: any.
+ */
+bool page_track_memory_is_gone(struct kvm *kvm);
+
+#endif /* __KVM_X86_PAGE_TRACK_EVENT_H */
