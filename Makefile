@@ -11,13 +11,13 @@ export BASE KERNEL LINUX PATCH PATCHES ACCEL MACHINE MMU KIND GROUP T REPEAT FUL
 # What the set-up of `make run` needs besides the modules.
 EXTRA := $(if $(filter intel,$(MACHINE))$(NESTED),selftests)
 
-.PHONY: fetch help run test shell measure modules kernel selftests tree refresh series check debian13 clean
+.PHONY: fetch help run test shell measure modules kernel selftests tree refresh series check debian13 deb packages-test clean
 .NOTPARALLEL: # each script uses all processors itself
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 	@sed -n 's/^#= //p' Makefile
 
 #= Variables:
@@ -73,6 +73,12 @@ check: build/packages.check selftests ## each prefix of the series, warnings, st
 
 debian13: build/packages.debian13 ## make run and a short make test on Debian 13, in a chroot (root only)
 	@lab/verbs/debian13
+
+deb: build/packages.deb ## the Debian packages, build/debs, to install by apt
+	@lab/verbs/deb
+
+packages-test: build/packages.packages-test selftests ## install, upgrade and remove them on Debian 12 and 13 (root only)
+	@lab/verbs/packages-test
 
 clean: ## remove build/
 	@rm -rf build

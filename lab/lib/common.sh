@@ -76,6 +76,15 @@ log() {
 	die "failed, see ${file#"$root"/}: $*"
 }
 
+# copy_repository DIR: what git has and what is not committed yet.
+copy_repository() {
+	(
+		cd "$root" || exit
+		git -c safe.directory="$root" ls-files -co --exclude-standard | sort -u |
+			while read -r f; do [ ! -e "$f" ] || printf '%s\n' "$f"; done | tar -cf - -T -
+	) | tar -C "$1" -xf -
+}
+
 # The patches of the series, one a line, and the own files of PATCH (all without).
 series() { [ ! -f "$patches/series" ] || sed '/^#/d; s/[[:space:]]*$//; /^$/d' "$patches/series"; }
 

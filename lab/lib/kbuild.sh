@@ -42,7 +42,7 @@ kmake() {
 # inputs PATCH: all that what is compiled depends on, of the series up to PATCH, or all (empty).
 inputs() {
 	local p
-	cat "$build/version" "$root"/lab/{verbs/modules,lib/kbuild.sh,checks/prefixes.sh,checks/variants.sh} \
+	cat "$build/version" "$root"/lab/{verbs/modules,lib/kbuild.sh,lib/kvm-kbuild,checks/prefixes.sh,checks/variants.sh} \
 		"$root"/lab/data/{check,series}.config
 	gcc --version
 	clang --version
