@@ -42,10 +42,11 @@ kmake() {
 # inputs PATCH: all that what is compiled depends on, of the series up to PATCH, or all (empty).
 inputs() {
 	local p
-	cat "$build/version" "$root"/lab/{verbs/modules,lib/kbuild.sh,lib/kvm-kbuild,checks/prefixes.sh,checks/variants.sh} \
-		"$root"/lab/data/{check,series}.config
+	cat "$build/version" "$root"/lab/verbs/{check,modules,tree} "$root"/lab/lib/{common.sh,kbuild.sh,kvm-kbuild} \
+		"$root"/lab/checks/{prefixes,variants,kernel}.sh "$root"/lab/data/{check,series}.config
 	gcc --version
 	clang --version
+	sparse --version
 	for p in $(series); do
 		sed '1,/^---$/d' "$patches/$p"
 		own_files "$p" | grep -E '^(arch|drivers|include|virt)/' | (cd "$root" && xargs -r cat)

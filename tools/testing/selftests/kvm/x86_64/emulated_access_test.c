@@ -228,10 +228,7 @@ static void run_access(struct guest *g, const struct insn *insn, bool forced, en
 	memcpy(o[1].mem, g->mem, sizeof(o[1].mem));
 }
 
-/*
- * The host cannot do a write when the device has been read: the instruction has changed
- * nothing, and is done, with the device, when the host has mended it.
- */
+/* A device is read, the host cannot do the write: all is done when that is mended. */
 static void test_device(struct guest *g, const struct insn *insn)
 {
 	struct kvm_regs regs = {

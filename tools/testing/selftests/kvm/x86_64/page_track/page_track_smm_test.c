@@ -11,27 +11,14 @@
 #define SMBASE		TG_CODE_GPA
 #define SMI_HANDLER	(SMBASE + 0x8000)
 #define HANDLER_PORT	0x71
-#define SMM_SLOT(n)	((1 << 16) | (n))
 
 static const uint8_t handler[] = {
 	0xe6, HANDLER_PORT,	/* out %al, $HANDLER_PORT */
 };
 
-static void add_smm_slots(struct tiny_guest *g)
+static void add_smm(struct tiny_guest *g)
 {
-	struct userspace_mem_region *region;
-	int i;
-
-	for (i = 0; i < TG_NR_SLOTS; i++) {
-		region = memslot2region(g->vm, i);
-		vm_set_user_memory_region(g->vm, SMM_SLOT(i), 0,
-					  region->region.guest_phys_addr,
-					  region->region.memory_size,
-					  region->host_mem);
-	}
-
-	/* VMX without unrestricted guest has no real mode otherwise. */
-	vm_ioctl(g->vm, KVM_SET_TSS_ADDR, (void *)0xfffbd000ul);
+	tg_add_smm_slots(g);
 	memcpy(addr_gpa2hva(g->vm, SMI_HANDLER), handler, sizeof(handler));
 	vcpu_set_msr(g->vcpu, MSR_IA32_SMBASE, SMBASE);
 }
@@ -86,7 +73,7 @@ static void write_from_other_side(struct tiny_guest *g, bool smm)
 	uint64_t pos, writes;
 	bool now = false;
 
-	add_smm_slots(g);
+	add_smm(g);
 	tg_map(g, VA, tg_data(1));
 	pos = tg_entry_gpa(g, VA, 2);
 
@@ -123,7 +110,7 @@ static void test_both(struct tiny_guest *g)
 	int i, data = 1, writes = 0;
 	bool smm = false;
 
-	add_smm_slots(g);
+	add_smm(g);
 	tg_map(g, VA, tg_data(data));
 	TG_ASSERT_LOAD(g, VA, tg_data(data));
 
@@ -141,7 +128,7 @@ static void test_counters(struct tiny_guest *g)
 {
 	uint64_t normal, both, bytes;
 
-	add_smm_slots(g);
+	add_smm(g);
 	tg_map(g, VA, tg_data(1));
 	TG_ASSERT_LOAD(g, VA, tg_data(1));
 	tg_load(g, tg_edit_va(g->root));
@@ -158,7 +145,7 @@ static void test_counters(struct tiny_guest *g)
 
 	/* SMM's slot of the tables goes, all shadow pages with it. */
 	leave_smm(g);
-	vm_set_user_memory_region(g->vm, SMM_SLOT(TG_ARENA_SLOT), 0, TG_ARENA_GPA,
+	vm_set_user_memory_region(g->vm, TG_SMM_SLOT(TG_ARENA_SLOT), 0, TG_ARENA_GPA,
 				  0, NULL);
 	TG_ASSERT_STAT(g, "page_track_pages", 0);
 	TG_ASSERT_SHADOW_STAT(g, "page_track_bytes", bytes - sizeof(uint64_t));

@@ -7,23 +7,6 @@
 
 #include "asleep.h"
 
-#define SMM_SLOT(n)	((1 << 16) | (n))
-
-/* The same memory as in the normal address space. */
-static void add_smm_slots(struct tiny_guest *g)
-{
-	struct userspace_mem_region *region;
-	int i;
-
-	for (i = 0; i < TG_NR_SLOTS; i++) {
-		region = memslot2region(g->vm, i);
-		vm_set_user_memory_region(g->vm, SMM_SLOT(i), 0,
-					  region->region.guest_phys_addr,
-					  region->region.memory_size, region->host_mem);
-	}
-	vm_ioctl(g->vm, KVM_SET_TSS_ADDR, (void *)0xfffbd000ul);
-}
-
 static void set_smm(struct tiny_guest *g, bool smm)
 {
 	struct kvm_vcpu_events events;
@@ -40,7 +23,7 @@ static void test_smm(struct tiny_guest *g)
 	struct asleep s;
 	struct tracker t;
 
-	add_smm_slots(g);
+	tg_add_smm_slots(g);
 	asleep_init(g, &t, 0);
 	set_smm(g, true);
 	asleep_start(&s, g, TG_STORE4, ASK_VAL);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A nested guest that writes to a page, see nested.c. */
+#ifndef PAGE_TRACK_NESTED_H
+#define PAGE_TRACK_NESTED_H
+
+#include "kvm_util.h"
+
+/* L2 writes L2_VAL + i to the eight bytes number i of its page. */
+#define L2_WRITES	3
+#define L2_VAL		0x600df00dul
+
+/* A VM that starts with L1; what L2 writes to is at *@gpa.  Skips without SVM and VMX. */
+struct kvm_vm *nested_create(struct kvm_vcpu **vcpu, uint64_t *gpa);
+
+/* L2 and L1 have come to their ends, and @want is what is in the page. */
+void nested_assert_done(struct kvm_vcpu *vcpu, uint64_t gpa, const uint64_t *want);
+
+#endif /* PAGE_TRACK_NESTED_H */
