@@ -3,7 +3,9 @@
  * Basics of page tracking: upper-level page tables are tracked, each write to
  * them is emulated and takes effect at once, and counters cost what they should.
  */
+#include "page_track/cases.h"
 #include "page_track/guest.h"
+#include "page_track/stats.h"
 
 #define TEST_VA		0x7f0000000000ul
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "attach.h"
+#include "stats.h"
 
 int try_attach(const struct kvm_create_page_tracker *create)
 {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "exact.h"
+#include "stats.h"
 
 #define NR_EVENTS	64
 #define CARRY_FLAG	0x001

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "model.h"
+#include "stats.h"
 
 struct model_slot *model_find_slot(struct model *m, int page)
 {

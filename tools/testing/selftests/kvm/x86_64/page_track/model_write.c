@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "model.h"
+#include "stats.h"
 
 /* What a store of the guest writes to one page. */
 struct write {

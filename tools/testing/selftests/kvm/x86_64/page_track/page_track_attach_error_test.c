@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "attach.h"
+#include "cases.h"
 
 #define NR	KVM_PAGE_TRACK_MIN_EVENTS
 #define LOSSY	KVM_PAGE_TRACKER_LOSSY

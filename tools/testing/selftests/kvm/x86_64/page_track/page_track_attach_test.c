@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "attach.h"
+#include "cases.h"
 
 #define GPA	VMM_GPA
 #define NR	KVM_PAGE_TRACK_MIN_EVENTS

@@ -3,7 +3,9 @@
  * A write that crosses from one entry of a tracked page table into the next, or
  * from one page into the next, takes effect in both.
  */
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 #define VA		0x40c01000ul
 #define NR_TABLES	16

@@ -3,7 +3,9 @@
  * Tracking and the dirty log are two things: a tracked write is logged, clearing
  * the log makes no tracked page writable, and either ends without the other.
  */
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 #define VA		0x7f0000000000ul
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* As page_track_exact_insn_test, in 32-bit protected mode, with and without PAE. */
+#include "cases.h"
 #include "exact.h"
 
 static int nr_states;

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "cases.h"
 #include "exact.h"
 #include "kselftest.h"
 

@@ -4,6 +4,7 @@
  * a tracked page what it does on any other, and what it writes is told, byte by byte.
  * Those that KVM cannot emulate do the same after the page was given up.
  */
+#include "cases.h"
 #include "exact.h"
 
 static int nr_states;

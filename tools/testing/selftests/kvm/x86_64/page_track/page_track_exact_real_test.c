@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* As page_track_exact_insn_test, in real mode. */
+#include "cases.h"
 #include "exact.h"
 
 int main(int argc, char *argv[])

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cases.h"
 #include "exact.h"
 #include "kselftest.h"
 

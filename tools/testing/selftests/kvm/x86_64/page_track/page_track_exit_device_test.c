@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "apic.h"
+#include "cases.h"
 #include "tracker.h"
 #include "ucall_common.h"
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "cases.h"
 
 /* Missing in processor.h. */
 #define EFLAGS_IF	BIT(9)

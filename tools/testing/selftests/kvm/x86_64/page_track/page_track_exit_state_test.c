@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "cases.h"
 
 /*
  * The reply is taken with the call that it comes with, which finishes the instruction

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cases.h"
 #include "tracker.h"
 
 #define VA	0x40000000ul

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Action exit: several trackers of one page. */
 #include "ask.h"
+#include "cases.h"
 
 /* The second is asked for what the first wants.  Skip is stricter than all else. */
 static void test_two_trackers(struct tiny_guest *g)

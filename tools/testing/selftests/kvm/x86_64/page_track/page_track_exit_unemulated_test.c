@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "ask.h"
+#include "cases.h"
 
 #define FXSAVE_FCW	0x37f
 

@@ -3,7 +3,9 @@
  * A table that is written again and again without being used may be no table any
  * more: KVM gives up tracking it, until it is used again.
  */
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 /* Of an address range of its own where the root allows for it. */
 static uint64_t test_va(struct tiny_guest *g)

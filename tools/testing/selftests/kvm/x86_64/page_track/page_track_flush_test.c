@@ -5,7 +5,9 @@
  */
 #include <pthread.h>
 
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 #define VA		0x40c01000ul
 #define STOP_VA		0x40c02000ul

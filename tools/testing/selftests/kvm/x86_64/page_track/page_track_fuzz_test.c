@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cases.h"
+#include "stats.h"
 #include "tracker.h"
 
 #define VA		0x40000000ul

@@ -5,6 +5,8 @@
  */
 #include <sys/mman.h>
 
+#include "cases.h"
+#include "stats.h"
 #include "tracker.h"
 
 #define VA		0x40000000ul

@@ -4,6 +4,8 @@
  * other.  When the last tracked page of it is given up, however that happens, the huge
  * page comes back, wherever in it the guest goes next.
  */
+#include "cases.h"
+#include "stats.h"
 #include "tracker.h"
 
 #define VA		0x40000000ul

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "cases.h"
 #include "tracker.h"
 
 #define NR_SLOTS	200

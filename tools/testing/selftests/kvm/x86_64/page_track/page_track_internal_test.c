@@ -4,6 +4,8 @@
  * that KVM has for itself: the APIC access page, and, without unrestricted guest, a
  * TSS and an identity map.
  */
+#include "cases.h"
+#include "stats.h"
 #include "tracker.h"
 
 #define PAGES	(TG_CODE_PAGES + TG_ARENA_PAGES + TG_DATA_PAGES)

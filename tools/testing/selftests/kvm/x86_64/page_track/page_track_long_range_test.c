@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "cases.h"
+#include "stats.h"
 #include "tracker.h"
 
 #define SLOT		TG_NR_SLOTS

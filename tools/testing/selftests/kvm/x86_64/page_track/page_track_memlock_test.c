@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cases.h"
+#include "stats.h"
 #include "tracker.h"
 
 /* A user who has nothing else, and as much memory as 8 rings of 2 pages have. */

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cases.h"
+#include "stats.h"
 #include "tracker.h"
 
 #define SLOT		TG_NR_SLOTS

@@ -5,6 +5,8 @@
  */
 #include <string.h>
 
+#include "cases.h"
+#include "stats.h"
 #include "tracker.h"
 
 /* Pages in a row, the first two of which are tracked; the others have twins. */

@@ -3,7 +3,9 @@
  * Deleting a slot makes all shadow pages obsolete, roots in use included.  None
  * of them is tracked from then on, and vCPUs go on with new ones.
  */
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 #define VA		0x40c01000ul
 #define OTHER_SLOT	TG_NR_SLOTS

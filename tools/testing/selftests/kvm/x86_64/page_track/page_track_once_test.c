@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "cases.h"
+#include "stats.h"
 #include "tracker.h"
 
 #define VA		0x40000000ul

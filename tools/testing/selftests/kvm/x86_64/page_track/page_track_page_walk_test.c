@@ -7,6 +7,8 @@
  */
 #include <string.h>
 
+#include "cases.h"
+#include "stats.h"
 #include "tracker.h"
 
 /* The offset of the entry for VA in its table is that of VA in its page. */

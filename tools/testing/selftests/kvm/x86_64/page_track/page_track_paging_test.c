@@ -4,7 +4,9 @@
  * paging mode.  The tables of 32-bit paging have more entries than a shadow page:
  * a page directory is shadowed by four of them, a page table by two.
  */
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 /* One in each quarter of a 32-bit page directory, and of PAE's four. */
 static const uint64_t vas[] = { 0x00c01000, 0x40c01000, 0x90c01000, 0xc0c01000 };

@@ -7,7 +7,9 @@
 #include <sched.h>
 #include <sys/mman.h>
 
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 #define NR_VCPUS	3
 #define UPPER_VA	0x40000000ul	/* one level-2 entry for each vCPU */

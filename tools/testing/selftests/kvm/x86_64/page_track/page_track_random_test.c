@@ -3,7 +3,9 @@
  * Random stores to page tables, of any size and at any place, against a model:
  * after a flush, each address has to lead where a walk by the host leads.
  */
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 /*
  * Tables of one level are sixteen pages in a row, and entries point to any of the

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A range call touches the SPTEs of what it changes, no others, and flushes once. */
+#include "cases.h"
+#include "stats.h"
 #include "tracker.h"
 
 #define VA		0x40000000ul

@@ -3,7 +3,9 @@
  * With a recursive mapping, a page is a table of several levels at once: the
  * guest's page tables appear in its own address space.
  */
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 /* In PAE paging, a page directory is the top of what it maps. */
 #define PAE_BASE	0x40000000ul

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "cases.h"
 #include "kselftest.h"
 #include "tracker.h"
 

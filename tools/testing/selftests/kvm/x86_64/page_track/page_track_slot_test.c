@@ -4,7 +4,9 @@
  * changed, or a change of it fails: counters go with the slot, and no table is
  * left untracked in a slot that stays.
  */
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 #define VA		0x7f0000000000ul
 

@@ -3,7 +3,9 @@
  * A vCPU in SMM uses slots of another address space, here with the same memory.
  * A page table is tracked in both, whichever it is used and written in.
  */
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 #define VA		0x40c01000ul
 

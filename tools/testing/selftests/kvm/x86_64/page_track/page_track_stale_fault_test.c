@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "cases.h"
 #include "tracker.h"
 
 #define VA	0x40000000ul

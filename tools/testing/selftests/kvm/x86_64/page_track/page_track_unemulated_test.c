@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "cases.h"
 #include "tracker.h"
 
 /* Missing in processor.h. */

@@ -3,7 +3,9 @@
  * One leaf table hangs under several roots.  When it goes unsync, each of them
  * has to know, as any of them may be loaded next and has to bring it in sync.
  */
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 #define VA		0x40c01000ul
 #define NR_ROOTS	3

@@ -3,7 +3,9 @@
  * Leaf page tables are not tracked: the first write makes them unsync, and they
  * come back in sync when the guest flushes its TLB.  Upper levels never do that.
  */
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 #define VA_A	0x40c01000ul
 #define VA_B	0x40c02000ul

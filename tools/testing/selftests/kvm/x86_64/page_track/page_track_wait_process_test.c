@@ -13,6 +13,7 @@
 
 #include "asleep.h"
 #include "attach.h"
+#include "cases.h"
 
 /* The other process, and a socket between the two. */
 struct other {

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "asleep.h"
+#include "cases.h"
 
 #define NR		KVM_PAGE_TRACK_MIN_EVENTS
 #define NR_STORES	100

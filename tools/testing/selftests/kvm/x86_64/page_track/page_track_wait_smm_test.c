@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "asleep.h"
+#include "cases.h"
 
 static void set_smm(struct tiny_guest *g, bool smm)
 {

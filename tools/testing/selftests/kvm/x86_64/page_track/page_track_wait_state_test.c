@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "asleep.h"
+#include "cases.h"
 
 static void ignore(int sig)
 {

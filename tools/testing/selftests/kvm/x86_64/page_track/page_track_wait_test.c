@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "asleep.h"
+#include "cases.h"
 
 static const struct {
 	uint32_t reply, want;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "asleep.h"
+#include "cases.h"
 
 /* Each is asked in its turn, and for what the one before wants. */
 static void test_two(struct tiny_guest *g)

@@ -3,7 +3,9 @@
  * Any instruction that writes to a tracked page table takes effect: of 1, 2, 4, 8
  * and 16 bytes, anywhere within an entry, locked or not.
  */
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 #define VA		0x40c01000ul
 #define ANY_8BYTE	(TG_PAE_BIT | TG_4LEVEL_BIT)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The page tables of the tiny guest, see guest.h. */
+/* The page tables of the tiny guest. */
 #include <string.h>
 
-#include "guest.h"
+#include "tables.h"
 
 static const struct {
 	const char *name;
@@ -118,27 +118,6 @@ void tg_map(struct tiny_guest *g, uint64_t va, uint64_t gpa)
 void tg_map_huge(struct tiny_guest *g, uint64_t va, uint64_t gpa)
 {
 	tg_write_entry(g, make_tables(g, va, 2), tg_make_entry(g, 2, gpa) | TG_PS);
-}
-
-uint64_t tg_add_huge(struct tiny_guest *g, uint64_t va, uint64_t gpa, uint32_t slot, int nr)
-{
-	uint64_t huge;
-	int i;
-
-	vm_userspace_mem_region_add(g->vm, VM_MEM_SRC_ANONYMOUS_THP, gpa, slot,
-				    nr * TG_HUGE_SIZE / PAGE_SIZE, 0);
-	for (i = 0; i < nr; i++) {
-		tg_map_huge(g, va + i * TG_HUGE_SIZE, gpa + i * TG_HUGE_SIZE);
-		tg_store(g, va + i * TG_HUGE_SIZE, 0x77, 4);
-	}
-
-	/* The tiny guest's own slots may have some, too. */
-	huge = tg_stat(g, "pages_2m");
-	if (huge >= nr)
-		return huge;
-
-	g->skip = "the host has no huge pages";
-	return 0;
 }
 
 uint64_t tg_new_path(struct tiny_guest *g, uint64_t va, int level, uint64_t gpa)
