@@ -24,8 +24,8 @@
 #include "mmutrace.h"
 #include "page_track.h"
 #include "page_track_access.h"
+#include "page_track_found.h"
 #include "page_track_notifier.h"
-#include "page_track_range.h"
 #include "x86.h"
 
 /* What @vcpu keeps, or NULL if memory is short. */
@@ -60,77 +60,6 @@ static void end_write(struct kvm_page_track_insn *insn)
 	smp_store_release(&insn->state, insn->state & KVM_PAGE_TRACK_WHICH_WRITE);
 }
 
-/* The next tracker behind @n that has @gfn, with its @action, or NULL. */
-static struct kvm_page_track_notifier_node *
-find_next(struct kvm *kvm, struct kvm_page_track_notifier_node *n, gfn_t gfn, int *action)
-{
-	while ((n = kvm_page_track_next_notifier(kvm, n))) {
-		/* It has no ranges, and is called first in any case. */
-		if (n == &kvm->arch.mmu_sp_tracker)
-			continue;
-
-		*action = kvm_page_track_get_action(n, gfn, KVM_PAGE_TRACK_WRITE);
-		if (*action >= 0)
-			break;
-	}
-
-	return n;
-}
-
-static void look_up(struct kvm_vcpu *vcpu, gfn_t gfn)
-{
-	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
-	struct kvm_page_track_notifier_node *n = NULL;
-	int action;
-
-	insn->gfn = gfn;
-	insn->generation = kvm_page_track_generation(vcpu->kvm);
-	insn->nr_found = 0;
-	insn->more = false;
-
-	while ((n = find_next(vcpu->kvm, n, gfn, &action))) {
-		insn->more = insn->nr_found == ARRAY_SIZE(insn->found);
-		if (insn->more)
-			return;
-
-		insn->found[insn->nr_found].node = n;
-		insn->found[insn->nr_found++].action = action;
-	}
-}
-
-/* Unless it is known from the same fault or instruction, and has not changed. */
-static void look_up_anew(struct kvm_vcpu *vcpu, gfn_t gfn)
-{
-	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
-
-	if (insn->gfn == gfn && insn->generation == kvm_page_track_generation(vcpu->kvm))
-		return;
-
-	/* Others may have it now than those who know from the fault. */
-	vcpu->arch.page_track->fault.told = false;
-	look_up(vcpu, gfn);
-}
-
-/* Go through the trackers that were found.  Start with @i of 0. */
-static bool next_found(struct kvm_vcpu *vcpu, unsigned int *i,
-		       struct kvm_page_track_found *found)
-{
-	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
-	int action;
-
-	if (*i < insn->nr_found) {
-		*found = insn->found[(*i)++];
-		return true;
-	}
-
-	if (!insn->more)
-		return false;
-
-	found->node = find_next(vcpu->kvm, found->node, insn->gfn, &action);
-	found->action = action;
-	return found->node;
-}
-
 /* Before an access */
 
 /*
@@ -143,7 +72,7 @@ static int call_track_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access
 	int r, result = -ENOENT;
 	unsigned int i = 0;
 
-	while (next_found(vcpu, &i, &found)) {
+	while (page_track_next_found(vcpu, &i, &found)) {
 		if (!found.node->track_access)
 			continue;
 
@@ -171,7 +100,7 @@ static int call_unemulated(struct kvm_vcpu *vcpu, struct kvm_page_track_access *
 		return r;
 
 	scoped_guard(mutex, &vcpu->kvm->slots_arch_lock)
-		look_up(vcpu, gfn);
+		page_track_look_up(vcpu, gfn);
 
 	r = call_track_access(vcpu, access);
 	if (r != -ENOENT)
@@ -200,9 +129,9 @@ static void note_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault
 	access->page_ready = !is_error_noslot_pfn(fault->pfn);
 
 	if (!told->valid)
-		look_up(vcpu, fault->gfn);
+		page_track_look_up(vcpu, fault->gfn);
 	else
-		look_up_anew(vcpu, fault->gfn);
+		page_track_look_up_anew(vcpu, fault->gfn);
 	told->valid = true;
 }
 
@@ -282,7 +211,7 @@ int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
 
 	start_write(insn, KVM_PAGE_TRACK_DECIDED);
-	look_up_anew(vcpu, gpa_to_gfn(gpa));
+	page_track_look_up_anew(vcpu, gpa_to_gfn(gpa));
 
 	/* Nobody has it, or who has knows from the fault. */
 	if (!insn->nr_found ||
@@ -295,7 +224,7 @@ int __kvm_page_track_before_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva,
 void __kvm_page_track_decide_write(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
 	start_write(&vcpu->arch.page_track->insn, KVM_PAGE_TRACK_DECIDED);
-	look_up_anew(vcpu, gfn);
+	page_track_look_up_anew(vcpu, gfn);
 }
 
 /* After a write */
@@ -353,7 +282,7 @@ void kvm_page_track_tell_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, cons
 
 	if (insn && !was_decided(insn, gfn, &taken_back)) {
 		start_write(insn, KVM_PAGE_TRACK_WRITTEN);
-		look_up(vcpu, gfn);
+		page_track_look_up(vcpu, gfn);
 	}
 
 	for (i = 0; insn && i < insn->nr_found; i++) {
@@ -367,7 +296,7 @@ void kvm_page_track_tell_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, cons
 	 */
 	if (!insn || insn->more || taken_back & KVM_PAGE_TRACK_ANY_TAKEN_BACK ||
 	    insn->generation != kvm_page_track_generation(vcpu->kvm)) {
-		while ((found.node = find_next(vcpu->kvm, found.node, gfn, &action))) {
+		while ((found.node = page_track_find_next(vcpu->kvm, found.node, gfn, &action))) {
 			found.action = action;
 			if (!insn || !is_told(insn, taken_back, found.node))
 				call_track_write(vcpu, gpa, gva, new, bytes, &found);
@@ -416,7 +345,7 @@ bool kvm_page_track_emulation_failed(struct kvm_vcpu *vcpu)
 
 	fault = &track->fault;
 	fault->access.unemulated = true;
-	look_up(vcpu, gpa_to_gfn(fault->access.gpa));
+	page_track_look_up(vcpu, gpa_to_gfn(fault->access.gpa));
 	r = call_unemulated(vcpu, &fault->access);
 	return r < 0 || r == KVM_PAGE_TRACK_STOP;
 }

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page tracking, layer 2: who tracks the gfn of an access.  What that is asked for, and when
+ * it may have changed, is known to page_track_access.c.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kvm_host.h>
+
+#include "page_track_access.h"
+#include "page_track_found.h"
+#include "page_track_notifier.h"
+#include "page_track_range.h"
+
+struct kvm_page_track_notifier_node *
+page_track_find_next(struct kvm *kvm, struct kvm_page_track_notifier_node *n, gfn_t gfn,
+		     int *action)
+{
+	while ((n = kvm_page_track_next_notifier(kvm, n))) {
+		/* It has no ranges, and is called first in any case. */
+		if (n == &kvm->arch.mmu_sp_tracker)
+			continue;
+
+		*action = kvm_page_track_get_action(n, gfn, KVM_PAGE_TRACK_WRITE);
+		if (*action >= 0)
+			break;
+	}
+
+	return n;
+}
+
+void page_track_look_up(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
+	struct kvm_page_track_notifier_node *n = NULL;
+	int action;
+
+	insn->gfn = gfn;
+	insn->generation = kvm_page_track_generation(vcpu->kvm);
+	insn->nr_found = 0;
+	insn->more = false;
+
+	while ((n = page_track_find_next(vcpu->kvm, n, gfn, &action))) {
+		insn->more = insn->nr_found == ARRAY_SIZE(insn->found);
+		if (insn->more)
+			return;
+
+		insn->found[insn->nr_found].node = n;
+		insn->found[insn->nr_found++].action = action;
+	}
+}
