@@ -183,6 +183,7 @@ static int create_block(struct kvm *kvm, struct kvm_mmu_memory_cache *blocks,
 			enum kvm_page_track_mode mode)
 {
 	unsigned short **p = gfn_to_block(slot, gfn, mode);
+	unsigned short *block;
 
 	lockdep_assert_held_write(&kvm->mmu_lock);
 
@@ -192,8 +193,11 @@ static int create_block(struct kvm *kvm, struct kvm_mmu_memory_cache *blocks,
 	if (*p)
 		return 0;
 
+	block = kvm_mmu_memory_cache_alloc(blocks);
+	clear_page(block);
+
 	/* Publish the zeroed counters.  Pairs with gfn_to_counter(). */
-	smp_store_release(p, kvm_mmu_memory_cache_alloc(blocks));
+	smp_store_release(p, block);
 
 	atomic64_add(PAGE_SIZE, &kvm->stat.page_track_bytes);
 	return 0;
@@ -290,7 +294,7 @@ int kvm_slot_page_track_prepare_range(struct kvm *kvm,
 				      struct kvm_memory_slot *slot, gfn_t gfn,
 				      gfn_t end, enum kvm_page_track_mode mode)
 {
-	struct kvm_mmu_memory_cache blocks = { .gfp_zero = __GFP_ZERO };
+	struct kvm_mmu_memory_cache blocks = {};
 	gfn_t offset = round_down(gfn - slot->base_gfn, KVM_PAGE_TRACK_BLOCK_GFNS);
 	int r;
 

@@ -124,7 +124,6 @@ int ptk_init(struct kunit *test)
 	if (!vm)
 		return -ENOMEM;
 
-	vm->blocks.gfp_zero = __GFP_ZERO;
 	vm->kvm = create_kvm();
 	test->priv = vm;
 
