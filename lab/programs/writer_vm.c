@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * usage: writer_vm [SECOND]
+ * usage: writer_vm [second | tables]
  *
  * A VMM that knows nothing of page tracking, for the test of kvm-page-track.  Its guest,
  * in real mode, adds one to the 16-bit word at 0x2010 and writes the result to 0x3020
  * as well, 100 times a second at most.  On stdout, every time "0x2010 VALUE 0x3020 VALUE" is
  * asked for by a line on stdin, what is there now.  Any exit but that of HLT ends it with
- * status 3.  With SECOND, the process has a second VM, which does nothing.
+ * status 3.  With "second", the process has a second VM, which does nothing.  With "tables",
+ * the guest is in 64-bit mode, see TABLES, and the words are at 0x2010 and 0x5020.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,13 +29,68 @@ static const char code[] =
 	"\xf4"			/* hlt */
 	"\xeb\xf6";		/* jmp 1b */
 
+/*
+ * Four levels of page tables at TABLES, TABLES + 0x1000 and so on.  VA is gpa 0x2000,
+ * VA + 0x1000 is 0x5000, and VA + 0x10000, the code, 0x1000.  From VA + 2M on, a large page
+ * is gpa 0, and from VA + 4M on, the table is where there is no memory.
+ */
+#define TABLES	0x8000
+#define VA	0x7f0000000000ull
+
+static const char code_64[] =
+	"\xff\xc0"			/* 1: inc %eax */
+	"\x66\x41\x89\x40\x10"	/* mov %ax, 0x10(%r8) */
+	"\x66\x41\x89\x80\x20\x10\x00\x00"	/* mov %ax, 0x1020(%r8) */
+	"\xf4"			/* hlt */
+	"\xeb\xee";		/* jmp 1b */
+
+static void make_tables(char *memory, struct kvm_regs *regs, struct kvm_sregs *sregs)
+{
+	uint64_t *tables[5];
+	int i;
+
+	/* Present, writable, accessed, dirty. */
+	for (i = 0; i < 5; i++)
+		tables[i] = (uint64_t *)(memory + TABLES + i * 0x1000);
+	tables[0][0] = (TABLES + 0x1000) | 0x63;
+	tables[0][VA >> 39] = (TABLES + 0x1000) | 0x63;
+	tables[1][0] = (TABLES + 0x2000) | 0x63;
+	tables[2][0] = (TABLES + 0x3000) | 0x63;
+	tables[2][1] = 0 | 0xe3;
+	tables[2][2] = 0x100000 | 0x63;
+	tables[3][0] = 0x2000 | 0x63;
+	tables[3][1] = 0x5000 | 0x63;
+	tables[3][0x10] = 0x1000 | 0x63;
+
+	memcpy(memory + 0x1000, code_64, sizeof(code_64));
+	regs->rip = VA + 0x10000;
+	regs->r8 = VA;
+	sregs->cr3 = TABLES;
+	sregs->cr4 = 0x20;		/* PAE */
+	sregs->efer = 0x500;		/* LME, LMA */
+	sregs->cr0 |= 0x80000001;	/* PG, PE */
+	sregs->cs.l = 1;
+	sregs->cs.db = 0;
+}
+
+/* 64-bit mode wants a CPU that has it. */
+static int set_cpuid(int kvm, int vcpu)
+{
+	static struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entries[256];
+	} cpuid = { .head.nent = 256 };
+
+	return ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid) || ioctl(vcpu, KVM_SET_CPUID2, &cpuid);
+}
+
 static int fail(const char *what)
 {
 	perror(what);
 	return 1;
 }
 
-static int run(int vcpu, struct kvm_run *run, const char *memory)
+static int run(int vcpu, struct kvm_run *run, const char *memory, int second)
 {
 	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
 	char line[80];
@@ -50,8 +106,8 @@ static int run(int vcpu, struct kvm_run *run, const char *memory)
 			continue;
 		if (read(STDIN_FILENO, line, sizeof(line)) <= 0)
 			return 0;
-		printf("0x2010 %u 0x3020 %u\n", *(uint16_t *)(memory + 0x2010),
-		       *(uint16_t *)(memory + 0x3020));
+		printf("0x2010 %u 0x%x %u\n", *(uint16_t *)(memory + 0x2010), second,
+		       *(uint16_t *)(memory + second));
 	}
 }
 
@@ -61,11 +117,11 @@ int main(int argc, char **argv)
 	struct kvm_userspace_memory_region slot = { .memory_size = MEMORY };
 	struct kvm_regs regs = { .rip = 0x1000, .rflags = 2 };
 	struct kvm_sregs sregs;
+	int tables = argc > 1 && !strcmp(argv[1], "tables");
 	struct kvm_run *shared;
 	char *memory;
 
-	(void)argv;
-	if (vm < 0 || (argc > 1 && ioctl(kvm, KVM_CREATE_VM, 0) < 0))
+	if (vm < 0 || (argc > 1 && !tables && ioctl(kvm, KVM_CREATE_VM, 0) < 0))
 		return fail("no VM");
 
 	memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -85,10 +141,14 @@ int main(int argc, char **argv)
 
 	sregs.cs.base = 0;
 	sregs.cs.selector = 0;
+	if (tables)
+		make_tables(memory, &regs, &sregs);
+	if (tables && set_cpuid(kvm, vcpu))
+		return fail("no CPUID");
 	if (ioctl(vcpu, KVM_SET_SREGS, &sregs) || ioctl(vcpu, KVM_SET_REGS, &regs))
 		return fail("no registers");
 
 	setlinebuf(stdout);
 	puts("runs");
-	return run(vcpu, shared, memory);
+	return run(vcpu, shared, memory, tables ? 0x5020 : 0x3020);
 }

@@ -7,6 +7,7 @@
 #include "follow.h"
 #include "raw.h"
 #include "stop.h"
+#include "virtual.h"
 #include "vm.h"
 
 #define NEVER		UINT64_MAX
@@ -68,6 +69,9 @@ void start(struct options *o, struct tracker *t, __u32 action, __u32 flags)
 
 	if (o->all)
 		use_all_memory(o, t);
+	if (o->virtual.nr)
+		add_virtual(t, &o->virtual, o->va_cr3, o->levels ? o->levels : 4, o->quiet,
+			    &o->ranges);
 	merge_ranges(&o->ranges);
 	check_memory(t, &o->ranges);
 	if (!o->quiet)

@@ -7,9 +7,12 @@
 
 #include "fail.h"
 #include "options.h"
+#include "virtual.h"
 
 enum {
 	KEY_VM = 256,
+	KEY_VA,
+	KEY_LEVELS,
 	KEY_RIP,
 	KEY_CR3,
 	KEY_VCPU,
@@ -24,6 +27,8 @@ enum {
 static const struct argp_option vm_options[] = {
 	{ "pid", 'p', "PID", 0, "The process that has the VM", 1 },
 	{ "vm", KEY_VM, "FD", 0, "Which of its VMs, as \"list\" shows it", 1 },
+	{ "va", KEY_VA, "CR3", 0, "The ranges are virtual addresses of this page table", 1 },
+	{ "levels", KEY_LEVELS, "4|5", 0, "So many levels it has (4)", 1 },
 	{ "rip", KEY_RIP, "ADDRESS|RANGE", 0, "Only writes by instructions there", 2 },
 	{ "cr3", KEY_CR3, "ADDRESS", 0, "Only those with this page table", 2 },
 	{ "vcpu", KEY_VCPU, "ID", 0, "Only those of this vCPU", 2 },
@@ -85,25 +90,27 @@ static unsigned int ring_size(struct argp_state *state, const char *text)
 	return size;
 }
 
+/* Code may be at the top of 64 bits. */
 static void parse_rip(struct argp_state *state, const char *text, struct range *rip)
 {
-	const char *end = text[0] ? strpbrk(text, "+-") : NULL;
-	char first[SIZE_TEXT];
+	const char *wrong = parse_virtual(text, rip);
 
-	/* Code may be at the top of 64 bits, so that a range's end is the last address. */
-	if (!end) {
-		rip->start = number_argument(state, "--rip", text);
-		rip->end = rip->start;
-		return;
-	}
+	if (wrong)
+		argp_error(state, "--rip: %s %s", text, wrong);
+}
 
-	snprintf(first, sizeof(first), "%.*s", (int)(end - text), text);
-	rip->start = number_argument(state, "--rip", first);
-	rip->end = number_argument(state, "--rip", end + 1) - 1;
-	if (*end == '+')
-		rip->end += rip->start;
-	if (rip->end < rip->start)
-		argp_error(state, "--rip: %s is empty, or too long", text);
+static void parse_virtual_argument(struct argp_state *state, struct options *o,
+				   const char *text)
+{
+	struct range range = {};
+	const char *wrong = parse_virtual(text, &range);
+
+	if (wrong)
+		argp_error(state, "%s %s", text, wrong);
+	if (!is_canonical(range, o->levels ? o->levels : 4))
+		argp_error(state, "%s is not what %d levels of page tables translate%s", text,
+			   o->levels ? o->levels : 4, o->levels ? "" : ", see --levels");
+	add_range(&o->virtual, range);
 }
 
 static void parse_argument(struct argp_state *state, struct options *o, const char *text)
@@ -113,6 +120,12 @@ static void parse_argument(struct argp_state *state, struct options *o, const ch
 
 	if (!strcmp(text, "all")) {
 		o->all = true;
+		return;
+	}
+
+	/* Options come first, wherever they are. */
+	if (o->by_va) {
+		parse_virtual_argument(state, o, text);
 		return;
 	}
 
@@ -128,7 +141,13 @@ static void check_vm_options(struct argp_state *state, const struct options *o)
 	if (!o->pid == !o->input)
 		argp_error(state, o->pid ? "-p and -i exclude each other" :
 			   "which process? Say it by -p PID");
-	if (!o->input && !o->all && !o->ranges.nr)
+	if (o->input && o->by_va)
+		argp_error(state, "-i and --va exclude each other: there are no page tables");
+	if (o->all && o->by_va)
+		argp_error(state, "all and --va exclude each other");
+	if (o->levels && !o->by_va)
+		argp_error(state, "--levels is for --va");
+	if (!o->input && !o->all && !o->ranges.nr && !o->virtual.nr)
 		argp_error(state, "which addresses? Say ADDRESS+SIZE, ADDRESS-END, or all");
 	if (o->all && o->ranges.nr)
 		argp_error(state, "all, and a part?");
@@ -148,6 +167,15 @@ static error_t parse_vm_option(int key, char *text, struct argp_state *state)
 		return 0;
 	case KEY_VM:
 		o->vm_fd = int_argument(state, "--vm", text);
+		return 0;
+	case KEY_VA:
+		o->by_va = true;
+		o->va_cr3 = number_argument(state, "--va", text);
+		return 0;
+	case KEY_LEVELS:
+		o->levels = int_argument(state, "--levels", text);
+		if (o->levels != 4 && o->levels != 5)
+			argp_error(state, "--levels: 4 or 5");
 		return 0;
 	case KEY_RIP:
 		o->filter.by_rip = true;

@@ -14,6 +14,10 @@ struct options {
 	pid_t pid;
 	int vm_fd;		/* -1: the only one */
 	struct ranges ranges;
+	struct ranges virtual;	/* in the place of ranges, see virtual.h */
+	bool by_va;
+	uint64_t va_cr3;	/* whose virtual addresses */
+	int levels;		/* of its page tables, 0 if that is not said */
 	bool all;		/* all memory slots instead */
 	const char *input;	/* a file of events instead of a VM */
 	unsigned int nr_events;

@@ -7,7 +7,9 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/capability.h>
 #include <linux/kvm_host.h>
+#include <linux/sched.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
@@ -43,6 +45,16 @@ static const struct kvm_memory_slot *find_slot(struct kvm_memslots *slots, gfn_t
 	return NULL;
 }
 
+/*
+ * Where the VMM has its memory is a secret of the VMM, unless the caller is one who could
+ * read that memory, see page_track_attach.c: a tracker may be handed to anybody.
+ */
+static bool may_see_addresses(struct kvm *kvm)
+{
+	return current->mm == kvm->mm ||
+	       ns_capable_noaudit(kvm->mm->user_ns, CAP_SYS_PTRACE);
+}
+
 int page_track_next_slot(struct kvm *kvm, void __user *argp)
 {
 	const struct kvm_memory_slot *found;
@@ -52,7 +64,8 @@ int page_track_next_slot(struct kvm *kvm, void __user *argp)
 	if (copy_from_user(&slot, argp, sizeof(slot)))
 		return -EFAULT;
 
-	if (slot.size || slot.flags || memchr_inv(slot.reserved, 0, sizeof(slot.reserved)) ||
+	if (slot.size || slot.flags || slot.userspace_addr ||
+	    memchr_inv(slot.reserved, 0, sizeof(slot.reserved)) ||
 	    slot.as_id >= kvm_arch_nr_memslot_as_ids(kvm))
 		return -EINVAL;
 
@@ -64,6 +77,7 @@ int page_track_next_slot(struct kvm *kvm, void __user *argp)
 		slot.size = gfn_to_gpa(found->npages);
 		/* That it is about to go is nobody's business. */
 		slot.flags = found->flags & ~KVM_MEMSLOT_INVALID;
+		slot.userspace_addr = may_see_addresses(kvm) ? found->userspace_addr : 0;
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
 

@@ -68,6 +68,24 @@ done
 refuses 2 'is not a number' watch -p 1 --cr3 zero 0+4K
 refuses 2 'is empty' watch -p 1 --rip 0x20-0x10 0+4K
 refuses 2 'is empty' watch -p 1 --rip 0xffffffffffffffff+2 0+4K
+refuses 2 'is not a number' watch -p 1 --va zero 0+4K
+refuses 2 '4 or 5' watch -p 1 --va 0x1000 --levels 3 0+4K
+refuses 2 '--levels is for --va' watch -p 1 --levels 5 0+4K
+refuses 2 'all and --va exclude' watch -p 1 --va 0x1000 all
+refuses 2 '-i and --va exclude' watch -i "$raw" --va 0x1000 0+4K
+refuses 2 'which addresses' watch -p 1 --va 0x1000
+for range in 0x800000000000+4K 0x7fffffffffff+2 0xffff000000000000+4K 0-0xffffffffffffffff; do
+	refuses 2 'not what 4 levels of page tables translate, see --levels' watch -p 1 \
+		--va 0x1000 "$range"
+done
+refuses 2 'not what 5 levels' watch -p 1 0x100000000000000+1 --va 0x1000 --levels 5
+refuses 2 'is empty' watch -p 1 --va 0x1000 0xffffffffffffffff+2
+refuses 2 'is not ADDRESS' watch -p 1 --va 0x1000 0x1000+
+for range in 0x7fffffffffff 0xffff800000000000+128T 0xfffffffffffff000-0xffffffffffffffff; do
+	tests=$((tests + 1)) status=0
+	run watch -p 99999999 --va 0x1000 "$range" || status=$?
+	[ "$status" -gt 2 ] || bad "$range is not taken for --va"
+done
 refuses 2 'not a time' watch -p 1 --for 0 0+4K
 refuses 2 'not a time' watch -p 1 --for nan 0+4K
 refuses 2 '--again is for --once' watch -p 1 --again 1 0+4K

@@ -83,7 +83,8 @@ struct kvm_page_track_slot {
 	__u64 size;		/* in: zero */
 	__u32 as_id;		/* 0, or 1 for SMM */
 	__u32 flags;		/* in: zero; out: KVM_MEM_* */
-	__u32 reserved[6];	/* zero */
+	__u64 userspace_addr;	/* in: zero; out: in the VMM, 0 if that may not be seen */
+	__u32 reserved[4];	/* zero */
 };
 
 struct kvm_page_track_event {

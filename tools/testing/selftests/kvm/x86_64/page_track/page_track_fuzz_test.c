@@ -179,7 +179,8 @@ static void ask(int fd)
 		.size = tg_pick(8) ? 0 : tg_random(),
 		.as_id = tg_pick(8) ? tg_pick(2) : tg_random(),
 		.flags = tg_pick(8) ? 0 : tg_random(),
-		.reserved[5] = !tg_pick(8),
+		.userspace_addr = tg_pick(8) ? 0 : tg_random_u64(),
+		.reserved[3] = !tg_pick(8),
 	};
 	struct kvm_page_track_info info;
 

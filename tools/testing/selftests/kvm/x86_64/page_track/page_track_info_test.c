@@ -35,7 +35,7 @@ static int next_slot(int fd, uint32_t as_id, uint64_t gpa, struct kvm_page_track
 static void assert_slot(int fd, uint32_t as_id, uint64_t from, uint64_t gpa, uint64_t size,
 			uint32_t flags)
 {
-	static const uint32_t zero[6];
+	static const uint32_t zero[4];
 	struct kvm_page_track_slot slot;
 
 	TEST_ASSERT(!next_slot(fd, as_id, from, &slot), "From 0x%lx: errno %d", from, errno);
@@ -43,6 +43,15 @@ static void assert_slot(int fd, uint32_t as_id, uint64_t from, uint64_t gpa, uin
 		    slot.as_id == as_id && !memcmp(slot.reserved, zero, sizeof(zero)),
 		    "From 0x%lx: 0x%llx, 0x%llx, flags 0x%x, wanted 0x%lx, 0x%lx, 0x%x", from,
 		    slot.gpa, slot.size, slot.flags, gpa, size, flags);
+}
+
+static void assert_address(int fd, uint64_t from, const void *hva)
+{
+	struct kvm_page_track_slot slot;
+
+	TEST_ASSERT(!next_slot(fd, 0, from, &slot), "From 0x%lx: errno %d", from, errno);
+	TEST_ASSERT(slot.userspace_addr == (uintptr_t)hva, "From 0x%lx: at 0x%llx, wanted %p",
+		    from, slot.userspace_addr, hva);
 }
 
 static void assert_no_slot(int fd, uint32_t as_id, uint64_t from)
@@ -95,8 +104,8 @@ static void test_bad_slots(struct tiny_guest *g)
 {
 	static const struct kvm_page_track_slot bad[] = {
 		{ .size = 1 }, { .size = PAGE_SIZE }, { .flags = 1 }, { .flags = 1u << 31 },
-		{ .reserved = { 1 } }, { .reserved = { [5] = 1 } }, { .as_id = ~0u },
-		{ .as_id = 2 }, { .as_id = 1 << 16 },
+		{ .reserved = { 1 } }, { .reserved = { [3] = 1 } }, { .as_id = ~0u },
+		{ .as_id = 2 }, { .as_id = 1 << 16 }, { .userspace_addr = 1ul << 32 },
 	};
 	struct kvm_page_track_slot slot;
 	struct tracker t;
@@ -162,6 +171,7 @@ static void test_many_slots(struct tiny_guest *g)
 			assert_slot(t.fd, 0, slot_gpa(i) + slot_size(i), slot_gpa(i + 1),
 				    slot_size(i + 1), slot_flags(i + 1));
 	}
+	assert_address(t.fd, slot_gpa(1), mem);
 	assert_no_slot(t.fd, 0, slot_gpa(NR_SLOTS - 1) + slot_size(NR_SLOTS - 1));
 	assert_no_slot(t.fd, 0, 1ul << 52);
 	assert_no_slot(t.fd, 0, ~0ul);
@@ -276,8 +286,11 @@ static void test_changes(struct tiny_guest *g)
 	kvm_vm_free(vm);
 }
 
-/* With the tracker alone, another process maps the ring and finds the memory. */
-static void look(int sock, uint64_t size)
+/*
+ * With the tracker alone, another process maps the ring and finds the memory; but where
+ * that is in this one, only who has CAP_SYS_PTRACE is told.
+ */
+static void look(int sock, uint64_t size, const void *hva)
 {
 	struct kvm_page_track_info info;
 	int fd = tracker_receive_fd(sock);
@@ -287,6 +300,10 @@ static void look(int sock, uint64_t size)
 	TEST_ASSERT_EQ(info.user_data, USER_DATA);
 	tracker_map(&t, fd, info.nr_events);
 	assert_slot(fd, 0, TG_DATA_GPA, TG_DATA_GPA, size, 0);
+	assert_address(fd, TG_DATA_GPA, geteuid() ? NULL : hva);
+	TEST_ASSERT(geteuid() || !setresuid(54321, 54321, 54321), "errno %d", errno);
+	assert_slot(fd, 0, TG_DATA_GPA, TG_DATA_GPA, size, 0);
+	assert_address(fd, TG_DATA_GPA, NULL);
 	_exit(0);
 }
 
@@ -299,9 +316,10 @@ static void test_other_process(struct tiny_guest *g)
 	TEST_ASSERT(!socketpair(AF_UNIX, SOCK_STREAM, 0, socks), "no sockets");
 	pid = fork();
 	if (!pid)
-		look(socks[1], TG_DATA_PAGES * PAGE_SIZE);
+		look(socks[1], TG_DATA_PAGES * PAGE_SIZE, addr_gpa2hva(g->vm, TG_DATA_GPA));
 
 	tracker_create(g->vm, &t, 512, 0, USER_DATA);
+	assert_address(t.fd, TG_DATA_GPA, addr_gpa2hva(g->vm, TG_DATA_GPA));
 	tracker_send_fd(socks[0], t.fd);
 	tracker_close(&t);
 	TEST_ASSERT_EQ(waitpid(pid, &status, 0), pid);
