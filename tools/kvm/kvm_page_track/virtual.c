@@ -38,7 +38,8 @@ const char *parse_virtual(const char *text, struct range *range)
 	}
 
 	snprintf(first, sizeof(first), "%.*s", (int)(end - text), text);
-	if (end - text >= SIZE_TEXT || !parse_number(first, &range->start) || !parse_number(end + 1, &number))
+	if (end - text >= SIZE_TEXT || !parse_number(first, &range->start) ||
+	    !parse_number(end + 1, &number))
 		return "is not ADDRESS, ADDRESS+SIZE or ADDRESS-END";
 
 	range->end = number - 1;
