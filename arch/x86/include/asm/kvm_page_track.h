@@ -96,6 +96,7 @@ struct kvm_page_track_notifier_node {
 	struct mutex range_lock;	/* one change of the following at a time */
 	struct maple_tree ranges[KVM_PAGE_TRACK_MAX];
 	struct xarray untracked[KVM_PAGE_TRACK_MAX];	/* gfns, out of these */
+	struct xarray told[KVM_PAGE_TRACK_MAX];		/* out of these: collected once */
 	struct rcu_head rcu;
 	void (*free)(struct kvm_page_track_notifier_node *node);
 
@@ -217,7 +218,7 @@ int kvm_page_track_add_range(struct kvm *kvm, struct kvm_page_track_notifier_nod
  * gfns, lower ones first; one for up to 2^10 gfns, or one that fails otherwise, has
  * changed nothing.
  *
- * Returns 0, -ENOENT if @n tracks none of them, or another error as above.
+ * Returns 0, -ENOENT if @n has no range there, or another error as above.
  * Context: as kvm_page_track_add_range().
  */
 int kvm_page_track_remove_range(struct kvm *kvm,

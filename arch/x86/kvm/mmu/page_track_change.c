@@ -89,12 +89,33 @@ static void include_neighbours(struct maple_tree *ranges, void *entry,
 		*first = mas.index;
 }
 
+/* Go on to what [@part->end, @end) has of a range, all tracked or all untracked. */
+static bool next_to_save(struct page_track_change *c, gfn_t end, struct page_track_part *part)
+{
+	MA_STATE(mas, page_track_change_tree(c), part->end, part->end);
+	struct xarray *untracked = page_track_change_untracked(c);
+	gfn_t range_end;
+
+	part->entry = part->end < end ? mas_find(&mas, end - 1) : NULL;
+	if (!part->entry)
+		return false;
+
+	part->gfn = max_t(gfn_t, part->end, mas.index);
+	range_end = min_t(gfn_t, end, (gfn_t)mas.last + 1);
+	part->untracked = page_track_is_untracked(untracked, part->gfn);
+	if (part->untracked)
+		part->end = page_track_next_kept(untracked, part->gfn, range_end);
+	else
+		part->end = page_track_next_untracked(untracked, part->gfn, range_end);
+	return true;
+}
+
 static int save_parts(struct page_track_change *c, gfn_t gfn, gfn_t end)
 {
 	struct page_track_part part = { .end = gfn };
 	int r = 0;
 
-	while (!r && c->saved && page_track_next_part(c->n, c->walk.mode, end, &part))
+	while (!r && c->saved && next_to_save(c, end, &part))
 		r = page_track_saved_push(c->saved, &part);
 
 	return r;
@@ -135,25 +156,27 @@ static int add_chunk(struct page_track_change *c)
 
 static int remove_chunk(struct page_track_change *c)
 {
-	MA_STATE(mas, page_track_change_tree(c), 0, 0);
-	struct page_track_part part = { .end = c->gfn };
-	gfn_t end;
+	MA_STATE(mas, page_track_change_tree(c), c->gfn, c->gfn);
+	gfn_t gfn, end;
 	int r;
 
-	if (!page_track_next_part(c->n, c->walk.mode, c->end, &part)) {
+	/* A range, be its gfns untracked or not: these shall not come back. */
+	if (!mas_find(&mas, c->end - 1)) {
 		c->gfn = c->end;
 		return 0;
 	}
 
-	end = chunk_end(c, part.gfn);
-	mas_set_range(&mas, part.gfn, end - 1);
+	gfn = max_t(gfn_t, c->gfn, mas.index);
+	end = chunk_end(c, gfn);
+	mas_set_range(&mas, gfn, end - 1);
 	r = mas_preallocate(&mas, NULL, c->gfp);
 	if (r)
 		return r;
 
-	r = page_track_count_slots(c, part.gfn, end, page_track_count_parts_down);
+	r = page_track_count_slots(c, gfn, end, page_track_count_parts_down);
 	mas_store_prealloc(&mas, NULL);
-	page_track_untracked_remove(page_track_change_untracked(c), part.gfn, end);
+	page_track_untracked_remove(page_track_change_untracked(c), gfn, end);
+	page_track_untracked_remove(page_track_change_told(c), gfn, end);
 	c->gfn = end;
 	c->any = true;
 	return r;
@@ -167,6 +190,25 @@ static int restore_chunk(struct page_track_change *c)
 
 	c->gfn = c->end;
 	return r;
+}
+
+/* The same for one that was untracked. */
+static int restore_untracked_chunk(struct page_track_change *c)
+{
+	gfn_t gfn = c->gfn;
+	int r;
+
+	r = page_track_count_slots(c, gfn, c->end, page_track_count_parts_down);
+	page_track_untracked_restore(page_track_change_untracked(c), gfn, c->end);
+	return restore_chunk(c) ?: r;
+}
+
+/* What has been added has not been collected: not until nothing can fail any more. */
+static int forget_told_chunk(struct page_track_change *c)
+{
+	page_track_untracked_remove(page_track_change_told(c), c->gfn, c->end);
+	c->gfn = c->end;
+	return 0;
 }
 
 static int do_chunk(struct page_track_change *c, int (*fn)(struct page_track_change *c))
@@ -185,7 +227,8 @@ static int do_chunk(struct page_track_change *c, int (*fn)(struct page_track_cha
 }
 
 /* Call @fn until all is done. */
-static int do_chunks(struct page_track_change *c, int (*fn)(struct page_track_change *c))
+int page_track_do_chunks(struct page_track_change *c,
+			 int (*fn)(struct page_track_change *c))
 {
 	int r;
 
@@ -202,7 +245,8 @@ static int do_chunks(struct page_track_change *c, int (*fn)(struct page_track_ch
 }
 
 /* Have [@gfn, @end) be as it was, without a look at the caller's signals or memory. */
-static void undo_part(struct page_track_change *c, gfn_t gfn, gfn_t end, void *entry)
+static void undo_part(struct page_track_change *c, gfn_t gfn, gfn_t end, void *entry,
+		      int (*fn)(struct page_track_change *c))
 {
 	PAGE_TRACK_CHANGE(undo, c->walk.kvm, c->n, gfn, end, c->walk.mode);
 
@@ -211,7 +255,7 @@ static void undo_part(struct page_track_change *c, gfn_t gfn, gfn_t end, void *e
 	undo.entry = entry;
 
 	if (gfn < end)
-		do_chunks(&undo, entry ? restore_chunk : remove_chunk);
+		page_track_do_chunks(&undo, fn);
 }
 
 /* Undo what @c has added from @first on. */
@@ -225,12 +269,13 @@ static void undo_add(struct page_track_change *c, gfn_t first)
 		if (part.gfn >= done)
 			continue;
 
-		undo_part(c, part.end, done, NULL);
-		undo_part(c, part.gfn, part.end, part.entry);
+		undo_part(c, part.end, done, NULL, remove_chunk);
+		undo_part(c, part.gfn, part.end, part.entry,
+			  part.untracked ? restore_untracked_chunk : restore_chunk);
 		done = part.gfn;
 	}
 
-	undo_part(c, first, done, NULL);
+	undo_part(c, first, done, NULL, remove_chunk);
 }
 
 static int add_gfns(struct page_track_change *c)
@@ -243,9 +288,14 @@ static int add_gfns(struct page_track_change *c)
 	if (c->end - first > CHUNK_PARTS)
 		c->saved = &saved;
 
-	r = do_chunks(c, add_chunk);
-	if (r && c->saved)
+	r = page_track_do_chunks(c, add_chunk);
+	if (r && c->saved) {
 		undo_add(c, first);
+	} else if (!r && !xa_empty(page_track_change_told(c))) {
+		c->gfn = first;
+		c->finish = true;
+		page_track_do_chunks(c, forget_told_chunk);
+	}
 
 	page_track_saved_destroy(&saved);
 	return r;
@@ -253,7 +303,7 @@ static int add_gfns(struct page_track_change *c)
 
 static int remove_gfns(struct page_track_change *c)
 {
-	int r = do_chunks(c, remove_chunk);
+	int r = page_track_do_chunks(c, remove_chunk);
 
 	return r ?: c->any ? 0 : -ENOENT;
 }
@@ -267,7 +317,7 @@ void kvm_page_track_remove_most_ranges(struct kvm *kvm,
 		PAGE_TRACK_CHANGE(c, kvm, n, 0, ULONG_MAX, mode);
 
 		c.finish = true;
-		do_chunks(&c, remove_chunk);
+		page_track_do_chunks(&c, remove_chunk);
 	}
 }
 
@@ -289,15 +339,13 @@ void kvm_page_track_remove_all_ranges(struct kvm *kvm,
 	kvm_page_track_changed(kvm);
 }
 
-/* Do @fn for a range, one of a tracker's at a time. */
-static int change_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
-			gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode,
-			void *entry, int (*fn)(struct page_track_change *c))
+int page_track_change_range(struct page_track_change *c,
+			    int (*fn)(struct page_track_change *c))
 {
-	PAGE_TRACK_CHANGE(c, kvm, n, gfn, gfn + nr_pages, mode);
+	struct kvm_page_track_notifier_node *n = c->n;
 	int r;
 
-	if (!page_track_is_valid_range(gfn, nr_pages, mode))
+	if (!page_track_is_valid_range(c->gfn, c->end - c->gfn, c->walk.mode))
 		return -EINVAL;
 
 	/* Was it ever?  If so, there is a lock; whether it still is shows under that. */
@@ -308,8 +356,7 @@ static int change_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 	if (r)
 		return r;
 
-	c.entry = entry;
-	r = fn(&c);
+	r = fn(c);
 	mutex_unlock(&n->range_lock);
 	return r;
 }
@@ -318,7 +365,10 @@ int kvm_page_track_add_range(struct kvm *kvm, struct kvm_page_track_notifier_nod
 			     gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode,
 			     u8 action)
 {
-	return change_range(kvm, n, gfn, nr_pages, mode, xa_mk_value(action), add_gfns);
+	PAGE_TRACK_CHANGE(c, kvm, n, gfn, gfn + nr_pages, mode);
+
+	c.entry = xa_mk_value(action);
+	return page_track_change_range(&c, add_gfns);
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_add_range);
 
@@ -326,6 +376,8 @@ int kvm_page_track_remove_range(struct kvm *kvm,
 				struct kvm_page_track_notifier_node *n, gfn_t gfn,
 				gfn_t nr_pages, enum kvm_page_track_mode mode)
 {
-	return change_range(kvm, n, gfn, nr_pages, mode, NULL, remove_gfns);
+	PAGE_TRACK_CHANGE(c, kvm, n, gfn, gfn + nr_pages, mode);
+
+	return page_track_change_range(&c, remove_gfns);
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_remove_range);

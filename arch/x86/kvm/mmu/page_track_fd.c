@@ -23,6 +23,7 @@
 #include <linux/uaccess.h>
 
 #include "page_track_access.h"
+#include "page_track_bitmap.h"
 #include "page_track_event.h"
 #include "page_track_fd.h"
 #include "page_track_info.h"
@@ -167,6 +168,8 @@ static long tracker_ioctl(struct file *file, unsigned int ioctl, unsigned long a
 		return page_track_next_slot(tracker->kvm, argp);
 	case KVM_PAGE_TRACK_REPLY:
 		return reply(tracker, argp);
+	case KVM_PAGE_TRACK_COLLECT:
+		return page_track_collect(tracker, argp);
 	default:
 		return -ENOTTY;
 	}
@@ -325,5 +328,6 @@ int kvm_page_track_capability(struct kvm *kvm)
 
 	return KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, KVM_PAGE_TRACK_ACTION_NOTIFY) |
 	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, KVM_PAGE_TRACK_ACTION_ONCE) |
-	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, KVM_PAGE_TRACK_ACTION_EXIT);
+	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, KVM_PAGE_TRACK_ACTION_EXIT) |
+	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, KVM_PAGE_TRACK_CAP_COLLECT);
 }

@@ -42,6 +42,7 @@ void kvm_page_track_add_notifier(struct kvm *kvm,
 		mt_init_flags(&n->ranges[mode], RANGES_FLAGS);
 		mt_set_external_lock(&n->ranges[mode], &kvm->slots_arch_lock);
 		page_track_untracked_init(&n->untracked[mode]);
+		page_track_untracked_init(&n->told[mode]);
 	}
 
 	mutex_init(&n->range_lock);

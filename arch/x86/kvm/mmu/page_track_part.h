@@ -19,6 +19,7 @@ struct page_track_saved;
 struct page_track_part {
 	gfn_t gfn, end;
 	void *entry;
+	bool untracked;		/* if saved: it does not, but has the range */
 };
 
 /* A change of what a tracker tracks of [@gfn, @end), which shrinks as it is done. */
@@ -50,6 +51,12 @@ static inline struct maple_tree *page_track_change_tree(struct page_track_change
 static inline struct xarray *page_track_change_untracked(struct page_track_change *c)
 {
 	return &c->n->untracked[c->walk.mode];
+}
+
+/* Those of the untracked gfns that have been collected, and stay untracked. */
+static inline struct xarray *page_track_change_told(struct page_track_change *c)
+{
+	return &c->n->told[c->walk.mode];
 }
 
 /* A callback may run when its tracker is unregistered already. */
@@ -97,5 +104,19 @@ int page_track_count_gaps_up(struct page_track_change *c, struct kvm_memory_slot
 			     gfn_t gfn, gfn_t end);
 int page_track_count_parts_down(struct page_track_change *c,
 				struct kvm_memory_slot *slot, gfn_t gfn, gfn_t end);
+
+/*
+ * Do @fn for the range of @c, if it is one, with the lock that keeps a tracker's calls
+ * apart; and, in it, @fn for one chunk after the other, with the locks above, until it
+ * has moved @c->gfn to @c->end.  Both are in page_track_change.c.
+ *
+ * Both return the first error of @fn, -ESRCH if the tracker is not registered, or -EINTR
+ * if the caller is killed, the latter only without @c->finish; the first one -EINVAL, too.
+ * Context: process, may sleep; takes kvm->slots_arch_lock and mmu_lock.
+ */
+int page_track_change_range(struct page_track_change *c,
+			    int (*fn)(struct page_track_change *c));
+int page_track_do_chunks(struct page_track_change *c,
+			 int (*fn)(struct page_track_change *c));
 
 #endif /* __KVM_X86_PAGE_TRACK_PART_H */

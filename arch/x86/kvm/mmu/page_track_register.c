@@ -92,8 +92,10 @@ static void destroy_untracked(struct kvm_page_track_notifier_node *n)
 {
 	enum kvm_page_track_mode mode;
 
-	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++)
+	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
 		page_track_untracked_destroy(&n->untracked[mode]);
+		page_track_untracked_destroy(&n->told[mode]);
+	}
 }
 
 void kvm_page_track_unregister_notifier(struct kvm *kvm,

@@ -72,6 +72,46 @@ void page_track_untracked_add(unsigned long *map, gfn_t gfn)
 	set_bit(gfn_to_bit(gfn), map);
 }
 
+int page_track_untracked_copy(struct xarray *to, struct xarray *from, struct xarray *except,
+			      gfn_t gfn, gfn_t end)
+{
+	unsigned long first = gfn_to_bit(gfn), behind = end_to_bit(gfn_to_index(gfn), end);
+	const unsigned long *map = xa_load(from, gfn_to_index(gfn));
+	const unsigned long *no = except ? xa_load(except, gfn_to_index(gfn)) : NULL;
+	unsigned long *copy;
+
+	if (!map)
+		return 0;
+
+	if (no)
+		first = find_next_andnot_bit(map, no, behind, first);
+	else
+		first = find_next_bit(map, behind, first);
+	if (first >= behind)
+		return 0;
+
+	copy = page_track_untracked_prepare(to, gfn);
+	if (IS_ERR(copy))
+		return PTR_ERR(copy);
+
+	if (no)
+		bitmap_andnot(copy, map, no, PAGE_TRACK_MAP_GFNS);
+	else
+		bitmap_copy(copy, map, PAGE_TRACK_MAP_GFNS);
+	bitmap_clear(copy, 0, first);
+	bitmap_clear(copy, behind, PAGE_TRACK_MAP_GFNS - behind);
+	return 1;
+}
+
+void page_track_untracked_merge(struct xarray *to, struct xarray *from, gfn_t gfn)
+{
+	const unsigned long *map = xa_load(from, gfn_to_index(gfn));
+	unsigned long *all = xa_load(to, gfn_to_index(gfn));
+
+	if (map && !WARN_ON_ONCE(!all))
+		bitmap_or(all, all, map, PAGE_TRACK_MAP_GFNS);
+}
+
 void page_track_untracked_remove(struct xarray *untracked, gfn_t gfn, gfn_t end)
 {
 	unsigned long index, first, *map;
@@ -79,6 +119,16 @@ void page_track_untracked_remove(struct xarray *untracked, gfn_t gfn, gfn_t end)
 	xa_for_each_range(untracked, index, map, gfn_to_index(gfn), gfn_to_index(end - 1)) {
 		first = index == gfn_to_index(gfn) ? gfn_to_bit(gfn) : 0;
 		bitmap_clear(map, first, end_to_bit(index, end) - first);
+	}
+}
+
+void page_track_untracked_restore(struct xarray *untracked, gfn_t gfn, gfn_t end)
+{
+	unsigned long index, first, *map;
+
+	xa_for_each_range(untracked, index, map, gfn_to_index(gfn), gfn_to_index(end - 1)) {
+		first = index == gfn_to_index(gfn) ? gfn_to_bit(gfn) : 0;
+		bitmap_set(map, first, end_to_bit(index, end) - first);
 	}
 }
 

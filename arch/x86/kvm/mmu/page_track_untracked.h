@@ -7,13 +7,15 @@
  * Hence a bit per gfn, in bitmaps that are allocated when needed, and which stay.
  *
  * Bits change under kvm->slots_arch_lock and may be read without a lock as long as
- * the set exists.  Of an interval [@gfn, @end), @end is above @gfn.
+ * the set exists; a set that nobody else has needs none.  Of an interval
+ * [@gfn, @end), @end is above @gfn.
  */
 #ifndef __KVM_X86_PAGE_TRACK_UNTRACKED_H
 #define __KVM_X86_PAGE_TRACK_UNTRACKED_H
 
 #include <linux/bits.h>
 #include <linux/kvm_types.h>
+#include <linux/math.h>
 #include <linux/xarray.h>
 
 #include <asm/page.h>
@@ -50,6 +52,34 @@ unsigned long *page_track_untracked_prepare(struct xarray *untracked, gfn_t gfn)
 /* Is @gfn in this bitmap of its?  Add it.  Context: kvm->slots_arch_lock held. */
 bool page_track_untracked_test(const unsigned long *map, gfn_t gfn);
 void page_track_untracked_add(unsigned long *map, gfn_t gfn);
+
+/*
+ * Copy what @from has of [@gfn, @end), and @except, if not NULL, has not, to @to, which
+ * has nothing of the bitmap that this is all in.
+ *
+ * Returns 1, 0 if there is nothing, or -ENOMEM with nothing changed.
+ * Context: kvm->slots_arch_lock held, may sleep.
+ */
+int page_track_untracked_copy(struct xarray *to, struct xarray *from, struct xarray *except,
+			      gfn_t gfn, gfn_t end);
+
+/*
+ * Add what @from has of the bitmap that @gfn is in to @to, where it is allocated.
+ * Context: kvm->slots_arch_lock held.
+ */
+void page_track_untracked_merge(struct xarray *to, struct xarray *from, gfn_t gfn);
+
+/* The first gfn behind the bitmap that @gfn is in.  Context: any. */
+static inline gfn_t page_track_map_end(gfn_t gfn)
+{
+	return round_down(gfn, (gfn_t)PAGE_TRACK_MAP_GFNS) + PAGE_TRACK_MAP_GFNS;
+}
+
+/*
+ * Add [@gfn, @end), as far as there are bitmaps: those of gfns that were in the set stay.
+ * Context: kvm->slots_arch_lock held.
+ */
+void page_track_untracked_restore(struct xarray *untracked, gfn_t gfn, gfn_t end);
 
 /* Remove [@gfn, @end).  Context: kvm->slots_arch_lock held. */
 void page_track_untracked_remove(struct xarray *untracked, gfn_t gfn, gfn_t end);

@@ -24,6 +24,7 @@
 #define KVM_PAGE_TRACK_GET_INFO		_IOR(0xAE, 0xf5, struct kvm_page_track_info)
 #define KVM_PAGE_TRACK_NEXT_SLOT	_IOWR(0xAE, 0xf6, struct kvm_page_track_slot)
 #define KVM_PAGE_TRACK_REPLY		_IOW(0xAE, 0xf7, struct kvm_page_track_reply)
+#define KVM_PAGE_TRACK_COLLECT		_IOW(0xAE, 0xf8, struct kvm_page_track_collect)
 
 /* Modes: the kind of access that is tracked. */
 #define KVM_PAGE_TRACK_MODE_WRITE	0
@@ -35,6 +36,8 @@
 
 /* The value of KVM_CAP_X86_PAGE_TRACK: a bit for each action that a mode has. */
 #define KVM_PAGE_TRACK_CAP(mode, action)	(1u << (8 * (mode) + (action)))
+/* In place of an action: untracked pages of the mode can be collected. */
+#define KVM_PAGE_TRACK_CAP_COLLECT		7
 
 /*
  * KVM_CREATE_PAGE_TRACKER, on the VM's file descriptor, or KVM_ATTACH_PAGE_TRACKER, on
@@ -64,6 +67,17 @@ struct kvm_page_track_range {
 	__u32 action;
 	__u32 flags;		/* zero */
 	__u32 reserved[5];	/* zero */
+};
+
+/* The pages of [gpa, gpa + size) that the tracker has given up, as bits. */
+struct kvm_page_track_collect {
+	__u64 gpa;		/* in bytes, a multiple of 4096, as is the size */
+	__u64 size;
+	__u64 bitmap;		/* address of a bit per page, rounded up to __u64 */
+	__u32 mode;
+#define KVM_PAGE_TRACK_COLLECT_REARM	0x01	/* and track them again */
+	__u32 flags;
+	__u32 reserved[8];	/* zero */
 };
 
 /* What the tracker is.  Its mapping has 4096 + event_size * nr_events bytes. */

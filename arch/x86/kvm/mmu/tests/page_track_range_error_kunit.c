@@ -3,6 +3,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include "page_track_kunit.h"
+#include "mmu/page_track_untracked.h"
 
 /* Across the edge of two blocks, in the slot of PTK_BASE. */
 #define FIRST	(PTK_BASE + PTK_BLOCK - 5)
@@ -157,6 +158,7 @@ static void set_parts(struct kunit *test)
 static void expect_parts(struct kunit *test, int r)
 {
 	struct kvm_page_track_notifier_node *n = ptk_vm(test)->data;
+	struct xarray *untracked = &n->untracked[KVM_PAGE_TRACK_WRITE];
 	gfn_t gfn = 0, nr = 0;
 	u8 action;
 
@@ -168,6 +170,8 @@ static void expect_parts(struct kunit *test, int r)
 		ptk_expect_range(test, n, 7, 3 * FAR + 2, 1);
 		ptk_expect_range(test, n, 3 * FAR + 3, 3 * FAR + 4, 3);
 		ptk_expect_no_range(test, n, 3 * FAR + 7);
+		KUNIT_EXPECT_TRUE(test, page_track_is_untracked(untracked, 3));
+		KUNIT_EXPECT_TRUE(test, page_track_is_untracked(untracked, 3 * FAR + 3));
 		KUNIT_EXPECT_EQ(test, kvm_page_track_next_range(ptk_kvm(test), n,
 								KVM_PAGE_TRACK_WRITE, &gfn,
 								&nr, &action), 0);

@@ -19,6 +19,7 @@ struct set {
 	struct kvm_page_track_notifier_node *tracker;
 	bool registered;
 	DECLARE_BITMAP(gfns, NR_GFNS);
+	DECLARE_BITMAP(ranges, NR_GFNS);	/* with untracked ones */
 };
 
 struct world {
@@ -65,12 +66,14 @@ static void change_range(struct kunit *test, struct world *w, struct set *set)
 	if (any_below(w, 2)) {
 		r = ptk_add_range(test, set->tracker, gfn, nr);
 		bitmap_set(set->gfns, gfn - BASE, nr);
+		bitmap_set(set->ranges, gfn - BASE, nr);
 		want = 0;
 	} else {
 		r = ptk_remove_range(test, set->tracker, gfn, nr);
-		want = find_next_bit(set->gfns, NR_GFNS, gfn - BASE) < gfn - BASE + nr ?
+		want = find_next_bit(set->ranges, NR_GFNS, gfn - BASE) < gfn - BASE + nr ?
 		       0 : -ENOENT;
 		bitmap_clear(set->gfns, gfn - BASE, nr);
+		bitmap_clear(set->ranges, gfn - BASE, nr);
 	}
 	KUNIT_ASSERT_EQ(test, r, want);
 }
@@ -90,6 +93,7 @@ static void change_tracker(struct kunit *test, struct world *w)
 		KUNIT_ASSERT_EQ(test, ptk_register(test, set->tracker), 0);
 	set->registered = !set->registered;
 	bitmap_zero(set->gfns, NR_GFNS);
+	bitmap_zero(set->ranges, NR_GFNS);
 }
 
 static void change_slot(struct kunit *test, struct world *w)

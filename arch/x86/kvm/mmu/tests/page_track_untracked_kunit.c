@@ -3,6 +3,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include "page_track_kunit.h"
+#include "mmu/page_track_range.h"
 #include "mmu/page_track_untracked.h"
 
 /* What each test tracks lies around the edge of a bitmap. */
@@ -80,6 +81,7 @@ static void untracked_pages_are_removed_as_if_never_added(struct kunit *test)
 
 	untrack(test, n, EDGE - 1);
 	untrack(test, n, EDGE);
+	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, EDGE - 1, 2), 0);
 	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, EDGE - 1, 2), -ENOENT);
 	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, FIRST, COUNT), 0);
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
@@ -119,7 +121,9 @@ static void expect_untracked(struct kunit *test, int r)
 		KUNIT_EXPECT_EQ(test, r, -ENOMEM);
 
 	/* Whoever fails to give it up has it still. */
-	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, EDGE, 1), r > 0 ? -ENOENT : 0);
+	KUNIT_EXPECT_EQ(test, kvm_page_track_get_action(n, EDGE, KVM_PAGE_TRACK_WRITE),
+			r > 0 ? -ENOENT : 0);
+	KUNIT_EXPECT_EQ(test, ptk_remove_range(test, n, EDGE, 1), 0);
 	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, FIRST, COUNT), 0);
 	expect_all(test, n);
 }

@@ -111,8 +111,39 @@ void model_check_list(struct model_tracker *t)
 
 static void set_action(struct model_tracker *t, int page, int nr, int action)
 {
-	while (nr--)
-		t->action[page++] = action;
+	for (; nr--; page++) {
+		t->action[page] = action;
+		t->untracked[page] = MODEL_NONE;
+		t->told[page] = false;
+	}
+}
+
+void model_untrack(struct model_tracker *t, int page)
+{
+	t->untracked[page] = t->action[page];
+	t->action[page] = MODEL_NONE;
+}
+
+void model_collect(struct model_tracker *t, int page, int nr, bool rearm)
+{
+	uint64_t want = 0, bitmap = ~0ul;
+	int i, r;
+
+	for (i = page; i < page + nr; i++) {
+		if (t->untracked[i] == MODEL_NONE || (!rearm && t->told[i]))
+			continue;
+		want |= BIT_ULL(i - page);
+		if (rearm)
+			set_action(t, i, 1, t->untracked[i]);
+		else
+			t->told[i] = true;
+	}
+
+	r = tracker_collect(&t->t, model_gpa(page), nr * PAGE_SIZE,
+			    rearm ? KVM_PAGE_TRACK_COLLECT_REARM : 0, &bitmap);
+	TEST_ASSERT(!r && bitmap == want, "Collecting: wanted 0x%lx, got 0x%lx, errno %d", want,
+		    bitmap, r);
+	model_check_list(t);
 }
 
 void model_create_tracker(struct model *m, struct model_tracker *t, uint32_t nr_events,
@@ -143,7 +174,7 @@ void model_remove(struct model_tracker *t, int page, int nr)
 	int i, r, want = ENOENT;
 
 	for (i = page; i < page + nr; i++) {
-		if (t->action[i] != MODEL_NONE)
+		if (t->action[i] != MODEL_NONE || t->untracked[i] != MODEL_NONE)
 			want = 0;
 	}
 

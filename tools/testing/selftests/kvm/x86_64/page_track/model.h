@@ -33,6 +33,9 @@ struct model_tracker {
 	uint64_t id;		/* grows with each that is created */
 	bool exists;
 	int action[MODEL_PAGES];
+	/* The action of a page that is untracked, and whether it was collected as such. */
+	int untracked[MODEL_PAGES];
+	bool told[MODEL_PAGES];
 };
 
 struct model {
@@ -74,8 +77,11 @@ void model_create_tracker(struct model *m, struct model_tracker *t, uint32_t nr_
 			  uint32_t flags);
 void model_close_tracker(struct model_tracker *t);
 void model_add(struct model_tracker *t, int page, int nr, int action);
-/* It fails if the tracker has none of the pages. */
+/* It fails if the tracker has none of the pages, be they untracked or not. */
 void model_remove(struct model_tracker *t, int page, int nr);
+/* The tracker has given up a page, as an event has told. */
+void model_untrack(struct model_tracker *t, int page);
+void model_collect(struct model_tracker *t, int page, int nr, bool rearm);
 
 /*
  * Have @g store @len bytes of @data, 1 to 16, the second half of 16 as the first, and

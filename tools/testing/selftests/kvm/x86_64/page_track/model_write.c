@@ -50,7 +50,7 @@ static bool fault(struct model *m, const struct write *w)
 
 	for (t = m->trackers; t < m->trackers + MODEL_TRACKERS; t++) {
 		if (t->action[w->page] == TRACKER_ONCE) {
-			t->action[w->page] = MODEL_NONE;
+			model_untrack(t, w->page);
 			TRACKER_ASSERT_EVENT(&t->t, &want);
 			m->before++;
 		}
@@ -123,7 +123,7 @@ static void emulate(struct model *m, const struct write *w)
 					   w->data, w->len);
 		want.rip = w->rip;
 		if (t->action[w->page] == TRACKER_ONCE) {
-			t->action[w->page] = MODEL_NONE;
+			model_untrack(t, w->page);
 			want.flags |= KVM_PAGE_TRACK_EVENT_UNTRACKED;
 			m->after_once++;
 		}

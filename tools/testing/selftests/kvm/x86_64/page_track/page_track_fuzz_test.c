@@ -22,6 +22,7 @@
 
 static int nr_calls, kvm_fd;
 static bool stop;
+static void *bitmap;
 
 static uint64_t pick_edge(void)
 {
@@ -141,6 +142,44 @@ static void change_range(int fd)
 		TEST_ASSERT(errno == EINVAL || errno == ENOENT, "a range: errno %d", errno);
 }
 
+/* Into a page behind which there is nothing, or to where userspace has none. */
+static void collect(int fd)
+{
+	struct kvm_page_track_collect collect = {
+		.gpa = GPA + tg_pick(NR_PAGES) * PAGE_SIZE,
+		.size = (1 + tg_pick(NR_PAGES)) * PAGE_SIZE,
+		.flags = tg_pick(2) * KVM_PAGE_TRACK_COLLECT_REARM,
+		.bitmap = (uintptr_t)bitmap + tg_pick(PAGE_SIZE - 8),
+	};
+
+	switch (tg_pick(12)) {
+	case 0:
+		collect.gpa = pick_edge();
+		break;
+	case 1:
+		collect.size = pick_edge();
+		break;
+	case 2:
+		collect.mode = pick_edge();
+		break;
+	case 3:
+		collect.flags = 1u << tg_pick(32);
+		break;
+	case 4:
+		collect.reserved[tg_pick(8)] = tg_random();
+		break;
+	case 5:
+		collect.bitmap = (uintptr_t)bitmap + PAGE_SIZE - tg_pick(8);
+		break;
+	case 6:
+		collect.bitmap = tg_pick(2) ? -8ul : 0;
+		break;
+	}
+
+	if (ioctl(fd, KVM_PAGE_TRACK_COLLECT, &collect))
+		TEST_ASSERT(errno == EINVAL || errno == EFAULT, "collecting: errno %d", errno);
+}
+
 /* Reply to the last event that the ring has, be it a question or not, or nearly so. */
 static void send_reply(int fd)
 {
@@ -213,6 +252,8 @@ static void test_calls(struct tiny_guest *g)
 			use_ring(*fd);
 		else if (!tg_pick(20))
 			ask(*fd);
+		else if (!tg_pick(8))
+			collect(*fd);
 		else if (!tg_pick(4))
 			send_reply(*fd);
 		else if (!tg_pick(100))
@@ -241,6 +282,10 @@ int main(int argc, char *argv[])
 
 	tracker_require();
 	kvm_fd = open_kvm_dev_path_or_exit();
+	bitmap = mmap(NULL, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		      -1, 0);
+	TEST_ASSERT(bitmap != MAP_FAILED && !mprotect(bitmap + PAGE_SIZE, PAGE_SIZE, PROT_NONE),
+		    "errno %d", errno);
 	nr_calls = tg_get_random_rounds(argc, argv, 200000, &seed);
 	tg_seed(seed);
 	tg_run_cases(cases, ARRAY_SIZE(cases));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Random steps against a model.  Trackers of userspace come and go, they add, remove
- * and list ranges, slots are created, moved and deleted below them, and two vCPUs
- * write and read.  Who is asked gives any reply.  After each step, all is as in the
- * model.
+ * and list ranges, and collect pages that they have given up, slots are created, moved
+ * and deleted below them, and two vCPUs write and read.  Who is asked gives any reply.
+ * After each step, all is as in the model.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -129,6 +129,21 @@ static void do_remove(struct model *m)
 	pick_range(&page, &nr);
 	say("tracker %d removes 0x%lx, %d pages", i, model_gpa(page), nr);
 	model_remove(t, page, nr);
+}
+
+static void do_collect(struct model *m)
+{
+	struct model_tracker *t;
+	int i, page, nr, rearm;
+
+	t = pick_tracker(m, &i);
+	if (!t)
+		return;
+	pick_range(&page, &nr);
+	rearm = tg_pick(2);
+	say("tracker %d collects 0x%lx, %d pages%s", i, model_gpa(page), nr,
+	    rearm ? ", and tracks them" : "");
+	model_collect(t, page, nr, rearm);
 }
 
 static void do_next(struct model *m)
@@ -275,9 +290,9 @@ static void do_step(struct model *m)
 		int weight;
 		void (*fn)(struct model *m);
 	} steps[] = {
-		{ 44, do_write }, { 8, do_read }, { 14, do_add }, { 8, do_remove },
+		{ 40, do_write }, { 8, do_read }, { 12, do_add }, { 8, do_remove },
 		{ 8, do_next }, { 4, do_wrong }, { 1, do_beyond }, { 6, do_slot },
-		{ 2, do_log }, { 3, do_tracker }, { 2, do_lists },
+		{ 2, do_log }, { 3, do_tracker }, { 2, do_lists }, { 6, do_collect },
 	};
 	int i, n = tg_pick(100);
 

@@ -90,6 +90,20 @@ int tracker_next(struct tracker *t, uint64_t gpa, struct kvm_page_track_range *r
 	return ioctl(t->fd, KVM_PAGE_TRACK_NEXT_RANGE, range) ? errno : 0;
 }
 
+int tracker_collect(struct tracker *t, uint64_t gpa, uint64_t size, uint32_t flags,
+		    void *bitmap)
+{
+	struct kvm_page_track_collect collect = {
+		.gpa = gpa,
+		.size = size,
+		.bitmap = (uintptr_t)bitmap,
+		.mode = KVM_PAGE_TRACK_MODE_WRITE,
+		.flags = flags,
+	};
+
+	return ioctl(t->fd, KVM_PAGE_TRACK_COLLECT, &collect) ? errno : 0;
+}
+
 uint64_t tracker_now(void)
 {
 	struct timespec ts;

@@ -35,6 +35,9 @@ void tracker_remove(struct tracker *t, uint64_t gpa, uint64_t size);
 int tracker_ioctl(struct tracker *t, unsigned long ioctl, uint64_t gpa,
 		  uint64_t size, uint32_t action);
 int tracker_next(struct tracker *t, uint64_t gpa, struct kvm_page_track_range *range);
+/* @bitmap has a bit for each page of the range, in whole words. */
+int tracker_collect(struct tracker *t, uint64_t gpa, uint64_t size, uint32_t flags,
+		    void *bitmap);
 
 /* Take the oldest event.  False if there is none.  Sequence number and time are checked. */
 bool tracker_pop(struct tracker *t, struct kvm_page_track_event *event);
