@@ -100,12 +100,19 @@ refuses 2 'two digits' ask -p 1 --replace '' 0+4K
 refuses 2 'two digits' ask -p 1 --replace "$(printf '%0130d' 0)" 0+4K
 refuses 2 'svg or .png' heats -i "$raw" -o "$tmp/a.gif"
 refuses 2 'not cr3, rip or vcpu' heats -i "$raw" --by pid
+refuses 2 'which process' dirty 0+4K
+refuses 2 'which addresses' dirty -p 1
+refuses 2 'unrecognized option' dirty -p 1 --once 0+4K
+refuses 2 'not a time' dirty -p 1 --interval 0 0+4K
+refuses 2 'at least one' dirty -p 1 -n 0 0+4K
+refuses 2 'who has written a page is not known' dirty -p 1 --vcpu 0 0+4K
+refuses 1 'cannot write' dirty -p 1 -o "$tmp/no/folder" 0+4K
 refuses 1 'cannot read' watch -i "$tmp/none"
 refuses 1 'no file of events' watch -i "$0"
 refuses 1 'no file of events' watch -i /dev/null
 refuses 1 'cannot write' watch -i "$raw" --raw "$tmp/no/folder"
 
-for command in '' list watch ask heats; do
+for command in '' list watch ask dirty heats; do
 	shows 'Usage: kvm-page-track' $command --help
 done
 shows '^kvm-page-track ' --version

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* dirty: the pages that were written, again and again. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "commands.h"
+#include "fail.h"
+#include "follow.h"
+#include "stop.h"
+
+#define NS		1000000000ull
+/* So many pages are collected by one call: a signal is heeded between two. */
+#define PIECE_PAGES	262144ull
+
+enum {
+	KEY_INTERVAL = 512,
+};
+
+struct dirty {
+	struct options options;
+	const char *path;
+	FILE *out;
+	double interval;		/* in seconds */
+	uint64_t rounds, most;		/* most 0: no limit */
+};
+
+static const struct argp_option options[] = {
+	{ "interval", KEY_INTERVAL, "SECONDS", 0, "Between two looks (1)", 0 },
+	{ "count", 'n', "NUMBER", 0, "End after so many", 0 },
+	{ "output", 'o', "FILE", 0, "Save what would be printed", 0 },
+	{ }
+};
+
+static void check(struct argp_state *state, const struct options *o)
+{
+	const struct filter *f = &o->filter;
+
+	if (f->by_rip || f->by_cr3 || f->by_vcpu)
+		argp_error(state, "who has written a page is not known: no --rip, --cr3, --vcpu");
+}
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+	struct dirty *d = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &d->options;
+		return 0;
+	case KEY_INTERVAL:
+		d->interval = seconds_argument(state, "--interval", text);
+		return 0;
+	case 'n':
+		d->most = number_argument(state, "-n", text);
+		if (!d->most)
+			argp_error(state, "-n: at least one");
+		return 0;
+	case 'o':
+		d->path = text;
+		return 0;
+	case ARGP_KEY_END:
+		check(state, &d->options);
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static int collect_bits(struct tracker *t, uint64_t gpa, uint64_t size, uint64_t *bitmap)
+{
+	struct kvm_page_track_collect collect = { .gpa = gpa, .size = size,
+		.bitmap = (uintptr_t)bitmap, .mode = KVM_PAGE_TRACK_MODE_WRITE,
+		.flags = KVM_PAGE_TRACK_COLLECT_REARM };
+
+	return ioctl(t->fd, KVM_PAGE_TRACK_COLLECT, &collect) ? errno : 0;
+}
+
+/* The pages of the bits, of which there are @nr, from @gpa on. */
+static void add_bits(struct ranges *written, uint64_t gpa, const uint64_t *bitmap, uint64_t nr)
+{
+	uint64_t i, start;
+
+	for (i = 0; i < nr; i++) {
+		if (!bitmap[i / 64]) {
+			i |= 63;
+			continue;
+		}
+
+		start = i;
+		while (i < nr && bitmap[i / 64] >> i % 64 & 1)
+			i++;
+		if (i > start)
+			add_range(written, (struct range) { gpa + start * PAGE_SIZE,
+							    gpa + i * PAGE_SIZE });
+	}
+}
+
+/* Returns false if the VM is dead. */
+static bool collect(struct tracker *t, const struct ranges *pages, struct ranges *written)
+{
+	static uint64_t bitmap[PIECE_PAGES / 64];
+	uint64_t gpa, size;
+	size_t i;
+	int error;
+
+	written->nr = 0;
+	for (i = 0; i < pages->nr; i++) {
+		for (gpa = pages->list[i].start; gpa < pages->list[i].end; gpa += size) {
+			size = pages->list[i].end - gpa;
+			if (size > PIECE_PAGES * PAGE_SIZE)
+				size = PIECE_PAGES * PAGE_SIZE;
+			error = collect_bits(t, gpa, size, bitmap);
+			if (error == EIO)
+				return false;
+			if (error)
+				fail(STATUS_OTHER, "cannot collect pages: %s", strerror(error));
+			add_bits(written, gpa, bitmap, size / PAGE_SIZE);
+		}
+	}
+	merge_ranges(written);
+	return true;
+}
+
+static void print_round(struct dirty *d, uint64_t time, const struct ranges *written)
+{
+	char text[RANGE_TEXT];
+	size_t i;
+
+	fprintf(d->out, "%llu %llu.%09llu %llu\n", (unsigned long long)++d->rounds,
+		(unsigned long long)(time / NS), (unsigned long long)(time % NS),
+		(unsigned long long)(total_size(written) / PAGE_SIZE));
+	for (i = 0; i < written->nr; i++)
+		fprintf(d->out, "  %s\n", range_text(written->list[i], text));
+
+	if (d->path && (fflush(d->out) || ferror(d->out)))
+		fail(STATUS_OTHER, "cannot write %s", d->path);
+	flush_stdout();
+}
+
+/* Whatever is in the ring, which nobody reads.  Returns whether the VM is gone. */
+static bool wait_until(struct tracker *t, uint64_t next)
+{
+	struct pollfd fd = { .fd = t->fd };
+	uint64_t now = now_ns(), ms;
+
+	for (; now < next && !stopped() && !fd.revents; now = now_ns()) {
+		ms = (next - now) / 1000000 + 1;
+		if (poll_until_stopped(&fd, 1, ms > 1000000 ? 1000000 : ms) < 0 && errno != EINTR)
+			fail(STATUS_OTHER, "cannot wait: %s", strerror(errno));
+	}
+	return fd.revents;
+}
+
+/* Returns whether the VM is gone. */
+static bool do_rounds(struct dirty *d, struct tracker *t)
+{
+	struct ranges pages = whole_pages(&d->options.ranges), written = {};
+	bool gone, over;
+	uint64_t time;
+
+	do {
+		/* The guest gets the time, however long a look takes. */
+		gone = wait_until(t, now_ns() + d->interval * NS);
+		/* What is written since the last time is told at the end, too. */
+		over = gone || stopped();
+		time = now_ns();
+		if (!collect(t, &pages, &written))
+			return true;
+		print_round(d, time, &written);
+	} while (!over && d->rounds != d->most);
+
+	return gone;
+}
+
+static void start_output(struct dirty *d)
+{
+	d->out = d->path ? fopen(d->path, "we") : stdout;
+	if (!d->out)
+		fail(STATUS_OTHER, "cannot write %s: %s", d->path, strerror(errno));
+}
+
+static int run(int argc, char **argv)
+{
+	static const struct argp_child children[] = { { .argp = &vm_argp }, { } };
+	static const struct argp argp = { .options = options, .parser = parse,
+		.children = children, .args_doc = "RANGE...", .doc =
+		"Print the pages of ranges of guest physical addresses that were written, once per\n"
+		"interval: the number of the interval, seconds since boot, how many pages; and\n"
+		"behind that, indented, where.\n"
+		"\vThe guest hardly slows down: of each page, the first write in an interval counts." };
+	struct dirty d = { .interval = 1 };
+	struct tracker t;
+	bool gone = false;
+
+	init_options(&d.options);
+	d.options.nr_events = KVM_PAGE_TRACK_MIN_EVENTS;
+	parse_command(&argp, argc, argv, &d);
+
+	start_output(&d);
+	start(&d.options, &t, KVM_PAGE_TRACK_ACTION_ONCE, KVM_PAGE_TRACKER_LOSSY);
+	/* What is no range of pages is refused by a KVM that knows the call. */
+	if (collect_bits(&t, 0, 0, NULL) == ENOTTY)
+		fail(STATUS_OLD_KVM, "the KVM that is loaded cannot collect pages");
+	gone = do_rounds(&d, &t);
+	detach(&t);
+
+	if (d.path && fclose(d.out))
+		fail(STATUS_OTHER, "cannot write %s", d.path);
+	if (gone)
+		fail_gone(&t);
+	return STATUS_DONE;
+}
+
+static struct command command = {
+	.name = "dirty",
+	.help = "the pages of ranges that were written, again and again",
+	.run = run,
+};
+
+COMMAND(command)
