@@ -68,6 +68,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
+/* Returns 0 or an errno. */
 static int collect_bits(struct tracker *t, uint64_t gpa, uint64_t size, uint64_t *bitmap)
 {
 	struct kvm_page_track_collect collect = { .gpa = gpa, .size = size,
@@ -80,7 +81,8 @@ static int collect_bits(struct tracker *t, uint64_t gpa, uint64_t size, uint64_t
 /* The pages of the bits, of which there are @nr, from @gpa on. */
 static void add_bits(struct ranges *written, uint64_t gpa, const uint64_t *bitmap, uint64_t nr)
 {
-	uint64_t i, start;
+	struct range run;
+	uint64_t i;
 
 	for (i = 0; i < nr; i++) {
 		if (!bitmap[i / 64]) {
@@ -88,12 +90,12 @@ static void add_bits(struct ranges *written, uint64_t gpa, const uint64_t *bitma
 			continue;
 		}
 
-		start = i;
+		run.start = gpa + i * PAGE_SIZE;
 		while (i < nr && bitmap[i / 64] >> i % 64 & 1)
 			i++;
-		if (i > start)
-			add_range(written, (struct range) { gpa + start * PAGE_SIZE,
-							    gpa + i * PAGE_SIZE });
+		run.end = gpa + i * PAGE_SIZE;
+		if (run.end > run.start)
+			add_range(written, run);
 	}
 }
 
@@ -115,7 +117,7 @@ static bool collect(struct tracker *t, const struct ranges *pages, struct ranges
 			if (error == EIO)
 				return false;
 			if (error)
-				fail(STATUS_OTHER, "cannot collect pages: %s", strerror(error));
+				fail(STATUS_OTHER, "cannot ask for pages: %s", strerror(error));
 			add_bits(written, gpa, bitmap, size / PAGE_SIZE);
 		}
 	}
@@ -128,7 +130,8 @@ static void print_round(struct dirty *d, uint64_t time, const struct ranges *wri
 	char text[RANGE_TEXT];
 	size_t i;
 
-	fprintf(d->out, "%llu %llu.%09llu %llu\n", (unsigned long long)++d->rounds,
+	d->rounds++;
+	fprintf(d->out, "%llu %llu.%09llu %llu\n", (unsigned long long)d->rounds,
 		(unsigned long long)(time / NS), (unsigned long long)(time % NS),
 		(unsigned long long)(total_size(written) / PAGE_SIZE));
 	for (i = 0; i < written->nr; i++)
@@ -189,7 +192,8 @@ static int run(int argc, char **argv)
 		"Print the pages of ranges of guest physical addresses that were written, once per\n"
 		"interval: the number of the interval, seconds since boot, how many pages; and\n"
 		"behind that, indented, where.\n"
-		"\vThe guest hardly slows down: of each page, the first write in an interval counts." };
+		"\vThe guest hardly slows down: of each page, the first write of an interval counts."
+	};
 	struct dirty d = { .interval = 1 };
 	struct tracker t;
 	bool gone = false;

@@ -20,6 +20,7 @@
 #include <linux/lockdep.h>
 #include <linux/xarray.h>
 
+#include "page_track.h"
 #include "page_track_collect.h"
 #include "page_track_part.h"
 #include "page_track_untracked.h"
@@ -44,55 +45,78 @@ static bool skip_to_next(struct page_track_change *c, struct xarray *gfns)
 	return c->gfn < c->end;
 }
 
-/* Call @fn for what slots have of the gfns that were taken of [@c->gfn, @end). */
-static int call_slots(struct page_track_change *c, gfn_t end, page_track_slot_fn fn)
+/* Go on to the next run of gfns that were taken of [@run->end, @end). */
+static bool next_run(struct page_track_change *c, gfn_t end, struct page_track_part *run)
 {
 	struct xarray *taken = &to_collect(c)->taken;
-	gfn_t next, gfn = c->gfn;
-	int r;
 
-	while ((gfn = page_track_next_untracked(taken, gfn, end)) < end) {
-		next = page_track_next_kept(taken, gfn, end);
-		r = page_track_call_slots(c, gfn, next, fn);
-		if (r)
-			return r;
+	if (run->end == end)
+		return false;
 
-		if (next == end)
-			break;
-		gfn = next;
-	}
+	run->gfn = page_track_next_untracked(taken, run->end, end);
+	if (run->gfn == end)
+		return false;
 
-	return 0;
+	run->end = page_track_next_kept(taken, run->gfn, end);
+	return true;
 }
 
-static int count_slots(struct page_track_change *c, gfn_t end, page_track_slot_fn fn)
+/* Allocate for those that were taken; a block for many of them at once. */
+static int prepare_taken(struct page_track_change *c, struct kvm_memory_slot *slot,
+			 gfn_t gfn, gfn_t end)
 {
-	int r;
+	struct xarray *taken = &to_collect(c)->taken;
+	gfn_t next;
+	int r = 0;
 
-	kvm_page_track_begin_walk(&c->walk);
-	r = call_slots(c, end, fn);
-	kvm_page_track_end_walk(&c->walk);
+	for (; !r && gfn < end; gfn = next) {
+		gfn = page_track_next_untracked(taken, gfn, end);
+		next = min(end, gfn + KVM_PAGE_TRACK_BLOCK_GFNS);
+		if (gfn < end)
+			r = page_track_prepare(c, slot, gfn,
+					       page_track_last_untracked(taken, next) + 1);
+	}
+
 	return r;
 }
 
-static int count_up(struct page_track_change *c, struct kvm_memory_slot *slot, gfn_t gfn,
-		    gfn_t end)
+static int count_taken_up(struct page_track_change *c, struct kvm_memory_slot *slot,
+			  gfn_t gfn, gfn_t end)
 {
-	return __kvm_slot_page_track_add_range(&c->walk, slot, gfn, end);
+	struct page_track_part run = { .end = gfn };
+	int r = 0;
+
+	while (!r && next_run(c, end, &run))
+		r = __kvm_slot_page_track_add_range(&c->walk, slot, run.gfn, run.end);
+
+	return r;
+}
+
+/* Those of them that are not untracked again, by a vCPU. */
+static int count_taken_down(struct page_track_change *c, struct kvm_memory_slot *slot,
+			    gfn_t gfn, gfn_t end)
+{
+	struct page_track_part run = { .end = gfn };
+	int r = 0;
+
+	while (!r && next_run(c, end, &run))
+		r = page_track_count_parts_down(c, slot, run.gfn, run.end);
+
+	return r;
 }
 
 /* Track what was taken of [@c->gfn, @end) again, or leave it and take nothing. */
 static int rearm(struct page_track_change *c, gfn_t end)
 {
 	/* A slot may have come since they were given up. */
-	int r = call_slots(c, end, page_track_prepare);
+	int r = page_track_call_slots(c, c->gfn, end, prepare_taken);
 
 	if (r) {
 		page_track_untracked_remove(&to_collect(c)->taken, c->gfn, end);
 		return r;
 	}
 
-	r = count_slots(c, end, count_up);
+	r = page_track_count_slots(c, c->gfn, end, count_taken_up);
 	page_track_untracked_remove(page_track_change_untracked(c), c->gfn, end);
 	return r;
 }
@@ -131,7 +155,7 @@ static int put_back_chunk(struct page_track_change *c)
 		return 0;
 
 	end = min(c->end, page_track_map_end(c->gfn));
-	r = count_slots(c, end, page_track_count_parts_down);
+	r = page_track_count_slots(c, c->gfn, end, count_taken_down);
 	page_track_untracked_merge(page_track_change_untracked(c), taken, c->gfn);
 	c->gfn = end;
 	return r;
@@ -193,9 +217,12 @@ int kvm_page_track_collect(struct kvm *kvm, struct kvm_page_track_notifier_node 
 			   gfn_t gfn, gfn_t nr_pages, enum kvm_page_track_mode mode,
 			   bool rearm, struct kvm_page_track_collector *collector)
 {
-	struct collect collect = { .collector = collector, .rearm = rearm };
 	PAGE_TRACK_CHANGE(c, kvm, n, gfn, gfn + nr_pages, mode);
+	struct collect collect = {
+		.change = c,
+		.collector = collector,
+		.rearm = rearm,
+	};
 
-	collect.change = c;
 	return page_track_change_range(&collect.change, collect_gfns);
 }

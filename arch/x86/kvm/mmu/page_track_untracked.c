@@ -164,3 +164,11 @@ gfn_t page_track_next_kept(struct xarray *untracked, gfn_t gfn, gfn_t end)
 
 	return end;
 }
+
+gfn_t page_track_last_untracked(struct xarray *untracked, gfn_t end)
+{
+	unsigned long index = gfn_to_index(end - 1);
+
+	return (gfn_t)index * PAGE_TRACK_MAP_GFNS +
+	       find_last_bit(xa_load(untracked, index), end_to_bit(index, end));
+}

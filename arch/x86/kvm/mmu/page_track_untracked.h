@@ -92,4 +92,7 @@ void page_track_untracked_remove(struct xarray *untracked, gfn_t gfn, gfn_t end)
 gfn_t page_track_next_untracked(struct xarray *untracked, gfn_t gfn, gfn_t end);
 gfn_t page_track_next_kept(struct xarray *untracked, gfn_t gfn, gfn_t end);
 
+/* The last gfn below @end of the bitmap that @end - 1 is in, which has one.  As above. */
+gfn_t page_track_last_untracked(struct xarray *untracked, gfn_t end);
+
 #endif /* __KVM_X86_PAGE_TRACK_UNTRACKED_H */
