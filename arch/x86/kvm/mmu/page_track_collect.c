@@ -30,6 +30,7 @@ struct collect {
 	struct page_track_change change;
 	struct kvm_page_track_collector *collector;
 	struct xarray taken;
+	const unsigned long *map;	/* the one of these that is at hand */
 	bool rearm;
 };
 
@@ -45,62 +46,52 @@ static bool skip_to_next(struct page_track_change *c, struct xarray *gfns)
 	return c->gfn < c->end;
 }
 
-/* Go on to the next run of gfns that were taken of [@run->end, @end). */
-static bool next_run(struct page_track_change *c, gfn_t end, struct page_track_part *run)
-{
-	struct xarray *taken = &to_collect(c)->taken;
-
-	if (run->end == end)
-		return false;
-
-	run->gfn = page_track_next_untracked(taken, run->end, end);
-	if (run->gfn == end)
-		return false;
-
-	run->end = page_track_next_kept(taken, run->gfn, end);
-	return true;
-}
-
-/* Allocate for those that were taken; a block for many of them at once. */
+/* Allocate for what was taken; a block for many gfns at once. */
 static int prepare_taken(struct page_track_change *c, struct kvm_memory_slot *slot,
 			 gfn_t gfn, gfn_t end)
 {
-	struct xarray *taken = &to_collect(c)->taken;
-	gfn_t next;
+	const unsigned long *map = to_collect(c)->map;
+	gfn_t next, run_end;
 	int r = 0;
 
-	for (; !r && gfn < end; gfn = next) {
-		gfn = page_track_next_untracked(taken, gfn, end);
+	while (!r && (gfn = page_track_map_next_run(map, gfn, end, &run_end)) < end) {
 		next = min(end, gfn + KVM_PAGE_TRACK_BLOCK_GFNS);
-		if (gfn < end)
-			r = page_track_prepare(c, slot, gfn,
-					       page_track_last_untracked(taken, next) + 1);
+		r = page_track_prepare(c, slot, gfn, page_track_map_last(map, next) + 1);
+		gfn = next;
 	}
 
 	return r;
 }
 
+/* Count it up; or down, but for what a vCPU has given up again. */
 static int count_taken_up(struct page_track_change *c, struct kvm_memory_slot *slot,
 			  gfn_t gfn, gfn_t end)
 {
-	struct page_track_part run = { .end = gfn };
+	gfn_t run_end;
 	int r = 0;
 
-	while (!r && next_run(c, end, &run))
-		r = __kvm_slot_page_track_add_range(&c->walk, slot, run.gfn, run.end);
+	for (; !r; gfn = run_end) {
+		gfn = page_track_map_next_run(to_collect(c)->map, gfn, end, &run_end);
+		if (gfn == end)
+			break;
+		r = __kvm_slot_page_track_add_range(&c->walk, slot, gfn, run_end);
+	}
 
 	return r;
 }
 
-/* Those of them that are not untracked again, by a vCPU. */
 static int count_taken_down(struct page_track_change *c, struct kvm_memory_slot *slot,
 			    gfn_t gfn, gfn_t end)
 {
-	struct page_track_part run = { .end = gfn };
+	gfn_t run_end;
 	int r = 0;
 
-	while (!r && next_run(c, end, &run))
-		r = page_track_count_parts_down(c, slot, run.gfn, run.end);
+	for (; !r; gfn = run_end) {
+		gfn = page_track_map_next_run(to_collect(c)->map, gfn, end, &run_end);
+		if (gfn == end)
+			break;
+		r = page_track_count_parts_down(c, slot, gfn, run_end);
+	}
 
 	return r;
 }
@@ -108,11 +99,15 @@ static int count_taken_down(struct page_track_change *c, struct kvm_memory_slot 
 /* Track what was taken of [@c->gfn, @end) again, or leave it and take nothing. */
 static int rearm(struct page_track_change *c, gfn_t end)
 {
-	/* A slot may have come since they were given up. */
-	int r = page_track_call_slots(c, c->gfn, end, prepare_taken);
+	struct collect *collect = to_collect(c);
+	int r;
 
+	collect->map = page_track_untracked_map(&collect->taken, c->gfn);
+
+	/* A slot may have come since they were given up. */
+	r = page_track_call_slots(c, c->gfn, end, prepare_taken);
 	if (r) {
-		page_track_untracked_remove(&to_collect(c)->taken, c->gfn, end);
+		page_track_untracked_remove(&collect->taken, c->gfn, end);
 		return r;
 	}
 
@@ -147,7 +142,8 @@ static int take_chunk(struct page_track_change *c)
 
 static int put_back_chunk(struct page_track_change *c)
 {
-	struct xarray *taken = &to_collect(c)->taken;
+	struct collect *collect = to_collect(c);
+	struct xarray *taken = &collect->taken;
 	gfn_t end;
 	int r;
 
@@ -155,6 +151,7 @@ static int put_back_chunk(struct page_track_change *c)
 		return 0;
 
 	end = min(c->end, page_track_map_end(c->gfn));
+	collect->map = page_track_untracked_map(taken, c->gfn);
 	r = page_track_count_slots(c, c->gfn, end, count_taken_down);
 	page_track_untracked_merge(page_track_change_untracked(c), taken, c->gfn);
 	c->gfn = end;

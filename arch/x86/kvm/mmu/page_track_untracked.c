@@ -165,10 +165,22 @@ gfn_t page_track_next_kept(struct xarray *untracked, gfn_t gfn, gfn_t end)
 	return end;
 }
 
-gfn_t page_track_last_untracked(struct xarray *untracked, gfn_t end)
+gfn_t page_track_map_next_run(const unsigned long *map, gfn_t gfn, gfn_t end, gfn_t *run_end)
 {
-	unsigned long index = gfn_to_index(end - 1);
+	gfn_t base = round_down(gfn, (gfn_t)PAGE_TRACK_MAP_GFNS);
+	unsigned long bit;
 
-	return (gfn_t)index * PAGE_TRACK_MAP_GFNS +
-	       find_last_bit(xa_load(untracked, index), end_to_bit(index, end));
+	if (gfn == end)
+		return end;
+
+	bit = find_next_bit(map, end - base, gfn - base);
+	*run_end = base + find_next_zero_bit(map, end - base, bit);
+	return base + bit;
+}
+
+gfn_t page_track_map_last(const unsigned long *map, gfn_t end)
+{
+	gfn_t base = round_down(end - 1, (gfn_t)PAGE_TRACK_MAP_GFNS);
+
+	return base + find_last_bit(map, end - base);
 }

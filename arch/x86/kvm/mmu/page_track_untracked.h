@@ -41,6 +41,12 @@ static inline bool page_track_is_untracked(struct xarray *untracked, gfn_t gfn)
 	return !xa_empty(untracked) && __page_track_is_untracked(untracked, gfn);
 }
 
+/* The bitmap that @gfn is in, or NULL.  Context: kvm->slots_arch_lock held. */
+static inline unsigned long *page_track_untracked_map(struct xarray *untracked, gfn_t gfn)
+{
+	return xa_load(untracked, gfn / PAGE_TRACK_MAP_GFNS);
+}
+
 /*
  * The bitmap that @gfn is in, which is allocated if there is none.
  *
@@ -92,7 +98,13 @@ void page_track_untracked_remove(struct xarray *untracked, gfn_t gfn, gfn_t end)
 gfn_t page_track_next_untracked(struct xarray *untracked, gfn_t gfn, gfn_t end);
 gfn_t page_track_next_kept(struct xarray *untracked, gfn_t gfn, gfn_t end);
 
-/* The last gfn below @end of the bitmap that @end - 1 is in, which has one.  As above. */
-gfn_t page_track_last_untracked(struct xarray *untracked, gfn_t end);
+/*
+ * In one bitmap: the first run of gfns in [@gfn, @end), which is [@gfn, *@run_end) then; @end
+ * if there is none.  The last gfn of [.., @end), which is there.
+ *
+ * Context: as above.
+ */
+gfn_t page_track_map_next_run(const unsigned long *map, gfn_t gfn, gfn_t end, gfn_t *run_end);
+gfn_t page_track_map_last(const unsigned long *map, gfn_t end);
 
 #endif /* __KVM_X86_PAGE_TRACK_UNTRACKED_H */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "attach.h"
 #include "model.h"
 #include "stats.h"
 
@@ -149,8 +150,22 @@ void model_collect(struct model_tracker *t, int page, int nr, bool rearm)
 void model_create_tracker(struct model *m, struct model_tracker *t, uint32_t nr_events,
 			  uint32_t flags)
 {
+	struct kvm_create_page_tracker create = {
+		.vm_fd = m->vm->fd,
+		.nr_events = nr_events,
+		.flags = flags,
+	};
+	int fd;
+
 	t->id = ++m->last_id;
-	tracker_create(m->vm, &t->t, nr_events, flags, t->id);
+	t->waits = flags & KVM_PAGE_TRACKER_WAIT;
+	if (t->waits) {
+		fd = try_attach(&create);
+		TEST_ASSERT(fd >= 0, "Attaching: errno %d", -fd);
+		tracker_map(&t->t, fd, nr_events);
+	} else {
+		tracker_create(m->vm, &t->t, nr_events, flags, t->id);
+	}
 	t->exists = true;
 	model_check_list(t);
 }

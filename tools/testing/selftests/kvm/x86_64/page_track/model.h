@@ -32,6 +32,7 @@ struct model_tracker {
 	struct tracker t;
 	uint64_t id;		/* grows with each that is created */
 	bool exists;
+	bool waits;		/* attached: no vCPU leaves KVM_RUN for it */
 	int action[MODEL_PAGES];
 	/* The action of a page that is untracked, and whether it was collected as such. */
 	int untracked[MODEL_PAGES];
@@ -73,6 +74,7 @@ void model_set_slot(struct model *m, struct model_slot *s, int first, int nr,
 		    uint32_t flags);
 void model_read_log(struct model *m, struct model_slot *s);
 
+/* With KVM_PAGE_TRACKER_WAIT, it is attached, and must not have exit: nobody replies. */
 void model_create_tracker(struct model *m, struct model_tracker *t, uint32_t nr_events,
 			  uint32_t flags);
 void model_close_tracker(struct model_tracker *t);

@@ -108,11 +108,13 @@ static void pick_range(int *page, int *nr)
 
 static void do_add(struct model *m)
 {
-	int i, page, nr, action = tg_pick(TRACKER_EXIT + 1);
-	struct model_tracker *t = pick_tracker(m, &i);
+	struct model_tracker *t;
+	int i, page, nr, action;
 
+	t = pick_tracker(m, &i);
 	if (!t)
 		return;
+	action = tg_pick(t->waits ? TRACKER_ONCE + 1 : TRACKER_EXIT + 1);
 	pick_range(&page, &nr);
 	say("tracker %d adds 0x%lx, %d pages, action %d", i, model_gpa(page), nr, action);
 	model_add(t, page, nr, action);
@@ -262,12 +264,14 @@ static void do_log(struct model *m)
 /* Let there be more trackers than not. */
 static void do_tracker(struct model *m)
 {
+	static const uint32_t kinds[] = { 0, KVM_PAGE_TRACKER_LOSSY, KVM_PAGE_TRACKER_WAIT };
 	int i = tg_pick(MODEL_TRACKERS);
 	struct model_tracker *t = &m->trackers[i];
 
-	say("tracker %d is closed or created", i);
+	say("tracker %d is closed, created or attached", i);
 	if (!t->exists)
-		model_create_tracker(m, t, KVM_PAGE_TRACK_MIN_EVENTS << tg_pick(3), tg_pick(2));
+		model_create_tracker(m, t, KVM_PAGE_TRACK_MIN_EVENTS << tg_pick(3),
+				     kinds[tg_pick(ARRAY_SIZE(kinds))]);
 	else if (!tg_pick(3))
 		model_close_tracker(t);
 }
