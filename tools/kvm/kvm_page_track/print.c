@@ -11,6 +11,7 @@ static const struct {
 	{ KVM_PAGE_TRACK_EVENT_PAGE_WALK, "page-walk" },
 	{ KVM_PAGE_TRACK_EVENT_NESTED, "nested" },
 	{ KVM_PAGE_TRACK_EVENT_SMM, "smm" },
+	{ KVM_PAGE_TRACK_EVENT_BY_KVM, "by-kvm" },
 	{ KVM_PAGE_TRACK_EVENT_ASKS, "asks" },
 };
 

@@ -8,11 +8,15 @@
 #ifndef _ASM_X86_KVM_PAGE_TRACK_H
 #define _ASM_X86_KVM_PAGE_TRACK_H
 
+#include <linux/irq_work.h>
 #include <linux/kvm_types.h>
 #include <linux/maple_tree.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
+
+struct page_track_written;
 
 /* The kind of access to a guest page that is tracked. */
 enum kvm_page_track_mode {
@@ -34,6 +38,9 @@ struct kvm_page_track_notifier_head {
 	/* Not visible yet: it counts what they track of its gfns below @new_end. */
 	struct kvm_memory_slot *new_slot;
 	gfn_t new_end;
+	/* Tell what KVM has written, from wherever it has. */
+	struct irq_work by_kvm_irq_work;
+	struct work_struct by_kvm_work;
 };
 
 /* An access to a tracked gfn that is not done yet. */
@@ -97,6 +104,7 @@ struct kvm_page_track_notifier_node {
 	struct maple_tree ranges[KVM_PAGE_TRACK_MAX];
 	struct xarray untracked[KVM_PAGE_TRACK_MAX];	/* gfns, out of these */
 	struct xarray told[KVM_PAGE_TRACK_MAX];		/* out of these: collected once */
+	struct page_track_written *written;	/* gfns of these, for track_by_kvm */
 	struct rcu_head rcu;
 	void (*free)(struct kvm_page_track_notifier_node *node);
 
@@ -139,6 +147,27 @@ struct kvm_page_track_notifier_node {
 			    struct kvm_page_track_notifier_node *node);
 
 	/*
+	 * KVM itself has written to a gfn that this tracker tracked: a clock, a VMCB, an
+	 * Accessed bit and so on.  It is not known what.  Called some time after the
+	 * write; but for what KVM writes each time on the way into the guest, before the
+	 * vCPU that did it enters the guest.  Several writes to the gfn before the call
+	 * are one.  Without this callback, such writes are not told.
+	 *
+	 * @as_id:   the address space, 0 for the normal one, 1 for SMM
+	 * @vcpu_id: of the vCPU in whose thread it was, or U32_MAX if in none's, or if
+	 *           that is not known any more
+	 * @action:  what the tracker gave when it added the gfn, or -ENOENT if it does not
+	 *           track the gfn any more
+	 *
+	 * Returns whether that has been told.  If not, it is told again when somebody
+	 * asks for it, or at the next such write.
+	 * Context: process, in a kvm->srcu read section, one call at a time.  May sleep,
+	 * may add and remove ranges, must not (un)register a tracker.
+	 */
+	bool (*track_by_kvm)(struct kvm *kvm, gfn_t gfn, int as_id, u32 vcpu_id, int action,
+			     struct kvm_page_track_notifier_node *node);
+
+	/*
 	 * The vCPU is about to enter the guest, and somebody has made the request
 	 * KVM_REQ_PAGE_TRACK of it.  vcpu->run is there for an exit.
 	 *
@@ -172,8 +201,8 @@ struct kvm_page_track_notifier_node {
  * @kvm.
  *
  * Returns 0, -ESRCH if @kvm is NULL or not of the calling process, -EOPNOTSUPP if
- * its memory is private or was to be encrypted, or -EOVERFLOW if it has 2^16 - 1 -
- * 2^14 trackers already.
+ * its memory is private or was to be encrypted, -EOVERFLOW if it has 2^16 - 1 - 2^14
+ * trackers already, or, with track_by_kvm only, -ENOMEM.
  * Context: process, may sleep; takes kvm->slots_arch_lock.
  */
 int kvm_page_track_register_notifier(struct kvm *kvm,

@@ -18,6 +18,7 @@
 #include "mmu_internal.h"
 #include "mmutrace.h"
 #include "page_track_access.h"
+#include "page_track_by_kvm.h"
 #include "page_track_event.h"
 #include "page_track_exit.h"
 #include "page_track_fd.h"
@@ -101,6 +102,60 @@ static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 
 		tell_once(vcpu, to_tracker(node), &event);
 	else
 		push_event(vcpu, to_tracker(node), &event);
+}
+
+static void push_by_kvm(struct page_tracker *tracker, struct kvm_page_track_event *event)
+{
+	event->time = ktime_get_ns();
+	trace_event(event);
+	page_track_ring_push(&tracker->ring, event);
+}
+
+/* As tell_once(), by whoever tells what KVM has written. */
+static void tell_once_by_kvm(struct kvm *kvm, struct page_tracker *tracker,
+			     struct kvm_page_track_event *event)
+{
+	struct xarray *untracked = &tracker->node.untracked[KVM_PAGE_TRACK_WRITE];
+	gfn_t gfn = gpa_to_gfn(event->gpa);
+	int r;
+
+	guard(mutex)(&kvm->slots_arch_lock);
+
+	r = kvm_page_track_untrack_page(kvm, &tracker->node, gfn, KVM_PAGE_TRACK_WRITE,
+					KVM_PAGE_TRACK_ACTION_ONCE);
+	if (!r && page_track_is_untracked(untracked, gfn))
+		return;
+
+	if (r > 0)
+		event->flags |= KVM_PAGE_TRACK_EVENT_UNTRACKED;
+	push_by_kvm(tracker, event);
+}
+
+/* KVM has written to the page, and nobody could be asked. */
+static bool tracker_by_kvm(struct kvm *kvm, gfn_t gfn, int as_id, u32 vcpu_id, int action,
+			   struct kvm_page_track_notifier_node *node)
+{
+	struct page_tracker *tracker = to_tracker(node);
+	struct kvm_page_track_event event = {
+		.gpa = gfn_to_gpa(gfn),
+		.vcpu_id = vcpu_id,
+		.mode = KVM_PAGE_TRACK_MODE_WRITE,
+		.phase = KVM_PAGE_TRACK_PHASE_AFTER,
+		.flags = KVM_PAGE_TRACK_EVENT_BY_KVM,
+	};
+
+	/* If others take it meanwhile, the backlog has one event. */
+	if (!page_track_ring_has_room(&tracker->ring))
+		return false;
+
+	if (as_id)
+		event.flags |= KVM_PAGE_TRACK_EVENT_SMM;
+
+	if (action < 0 || action == KVM_PAGE_TRACK_ACTION_ONCE)
+		tell_once_by_kvm(kvm, tracker, &event);
+	else
+		push_by_kvm(tracker, &event);
+	return true;
 }
 
 /* Let the guest have the page, so that it does the access itself. */
@@ -267,6 +322,9 @@ static int follow_sleeper_reply(struct kvm_vcpu *vcpu)
 
 int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
 {
+	/* Before the guest writes more, or finds the ring full. */
+	kvm_page_track_tell_all_by_kvm(vcpu->kvm);
+
 	/* It may have been out of KVM_RUN while it waited, and led elsewhere. */
 	if (get_sleep_state(vcpu) != PAGE_TRACK_AWAKE && !page_track_is_where_it_asked(vcpu))
 		page_track_forget_question(vcpu);
@@ -297,6 +355,7 @@ void page_track_init_tracker(struct page_tracker *tracker)
 	page_track_init_sleepers(&tracker->sleepers);
 	tracker->node.track_access = tracker_access;
 	tracker->node.track_write = tracker_write;
+	tracker->node.track_by_kvm = tracker_by_kvm;
 	tracker->node.track_enter = tracker_enter;
 }
 

@@ -24,6 +24,7 @@
 
 #include "page_track_access.h"
 #include "page_track_bitmap.h"
+#include "page_track_by_kvm.h"
 #include "page_track_event.h"
 #include "page_track_fd.h"
 #include "page_track_info.h"
@@ -71,6 +72,7 @@ static int tracker_add_range(struct page_tracker *tracker, const void __user *ar
 
 	/* Who had another action tells no event of that any more. */
 	kvm_page_track_wait(tracker->kvm, &tracker->node);
+	kvm_page_track_tell_by_kvm(tracker->kvm, &tracker->node);
 	if (!r && range.action != KVM_PAGE_TRACK_ACTION_EXIT)
 		page_track_withdraw_questions(tracker->kvm, &tracker->sleepers, range.gpa,
 					      range.size);
@@ -92,6 +94,7 @@ static int tracker_remove_range(struct page_tracker *tracker, const void __user 
 	r = kvm_page_track_remove_range(tracker->kvm, &tracker->node, gpa_to_gfn(range.gpa),
 					gpa_to_gfn(range.size), range.mode);
 	kvm_page_track_wait(tracker->kvm, &tracker->node);
+	kvm_page_track_tell_by_kvm(tracker->kvm, &tracker->node);
 	if (!r)
 		page_track_withdraw_questions(tracker->kvm, &tracker->sleepers, range.gpa,
 					      range.size);
@@ -141,6 +144,8 @@ static int reply(struct page_tracker *tracker, const void __user *argp)
 /* Userspace reads events without a call, and this is one: is there room now? */
 static void look_for_room(struct page_tracker *tracker)
 {
+	kvm_page_track_tell_by_kvm(tracker->kvm, &tracker->node);
+
 	if (page_track_waits(tracker) && page_track_ring_has_room(&tracker->ring))
 		page_track_wake_for_room(tracker->kvm, &tracker->sleepers);
 }

@@ -14,6 +14,7 @@
 #include "page_track.h"
 #include "page_track_part.h"
 #include "page_track_untracked.h"
+#include "page_track_written.h"
 
 gfn_t page_track_max_gfn(void)
 {
@@ -115,7 +116,12 @@ int page_track_count_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,
 int page_track_prepare(struct page_track_change *c, struct kvm_memory_slot *slot,
 		       gfn_t gfn, gfn_t end)
 {
-	return kvm_slot_page_track_prepare_range(c->walk.kvm, slot, gfn, end, c->walk.mode);
+	int r = kvm_slot_page_track_prepare_range(c->walk.kvm, slot, gfn, end, c->walk.mode);
+
+	if (r || !c->n->written || c->walk.mode != KVM_PAGE_TRACK_WRITE)
+		return r;
+
+	return page_track_written_prepare(c->n->written, slot->as_id, gfn, end);
 }
 
 int page_track_count_gaps_up(struct page_track_change *c, struct kvm_memory_slot *slot,

@@ -14,6 +14,7 @@
 #include "page_track_notifier.h"
 #include "page_track_range.h"
 #include "page_track_untracked.h"
+#include "page_track_written.h"
 
 int kvm_page_track_forbid_external(struct kvm *kvm)
 {
@@ -49,6 +50,12 @@ int __kvm_page_track_register_notifier(struct kvm *kvm,
 
 	if (kvm->arch.track_notifier_head.nr_external >= KVM_PAGE_TRACK_MAX_TRACKERS)
 		return -EOVERFLOW;
+
+	if (n->track_by_kvm) {
+		n->written = page_track_written_create();
+		if (!n->written)
+			return -ENOMEM;
+	}
 
 	kvm_get_kvm(kvm);
 	kvm_page_track_add_notifier(kvm, n);
@@ -88,7 +95,7 @@ void kvm_page_track_remove_notifier(struct kvm *kvm, struct kvm_page_track_notif
 	srcu_read_unlock(&kvm->srcu, idx);
 }
 
-static void destroy_untracked(struct kvm_page_track_notifier_node *n)
+static void destroy_gfns(struct kvm_page_track_notifier_node *n)
 {
 	enum kvm_page_track_mode mode;
 
@@ -96,6 +103,9 @@ static void destroy_untracked(struct kvm_page_track_notifier_node *n)
 		page_track_untracked_destroy(&n->untracked[mode]);
 		page_track_untracked_destroy(&n->told[mode]);
 	}
+
+	page_track_written_destroy(n->written);
+	n->written = NULL;
 }
 
 void kvm_page_track_unregister_notifier(struct kvm *kvm,
@@ -106,7 +116,7 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
 	/* Wait for whoever walks the list and may have found @n. */
 	synchronize_srcu(&kvm->srcu);
 
-	destroy_untracked(n);
+	destroy_gfns(n);
 	kvm_put_kvm(kvm);
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_unregister_notifier);
@@ -116,7 +126,7 @@ static void free_after_readers(struct rcu_head *rcu)
 	struct kvm_page_track_notifier_node *n;
 
 	n = container_of(rcu, struct kvm_page_track_notifier_node, rcu);
-	destroy_untracked(n);
+	destroy_gfns(n);
 	n->free(n);
 }
 

@@ -108,7 +108,8 @@ struct kvm_page_track_event {
 	__u64 gva;		/* if flags have KVM_PAGE_TRACK_EVENT_GVA */
 	__u64 rip;		/* of the instruction, in the guest's code segment */
 	__u64 cr3;
-	__u32 vcpu_id;
+#define KVM_PAGE_TRACK_NO_VCPU		0xffffffff
+	__u32 vcpu_id;		/* KVM_PAGE_TRACK_NO_VCPU only if by KVM */
 #define KVM_PAGE_TRACK_EVENT_GVA	0x001
 #define KVM_PAGE_TRACK_EVENT_TRUNCATED	0x002	/* len exceeds data */
 #define KVM_PAGE_TRACK_EVENT_UNTRACKED	0x004	/* page not tracked any more */
@@ -116,6 +117,7 @@ struct kvm_page_track_event {
 #define KVM_PAGE_TRACK_EVENT_PAGE_WALK	0x010	/* the CPU set A or D bits */
 #define KVM_PAGE_TRACK_EVENT_NESTED	0x020	/* by a nested guest */
 #define KVM_PAGE_TRACK_EVENT_SMM	0x040	/* in the address space of SMM */
+#define KVM_PAGE_TRACK_EVENT_BY_KVM	0x080	/* KVM itself wrote to the page */
 #define KVM_PAGE_TRACK_EVENT_ASKS	0x100	/* the vCPU waits for KVM_PAGE_TRACK_REPLY */
 	__u32 flags;
 	__u8 mode;
