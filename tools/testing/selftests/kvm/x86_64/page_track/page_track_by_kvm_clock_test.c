@@ -4,7 +4,9 @@
  * steal time and code, of KVM's own paravirtualization, of Hyper-V's and of Xen's.
  */
 #include "by_kvm.h"
+#include "cases.h"
 #include "hyperv.h"
+#include "stats.h"
 
 #define VA	0x40000000ul
 #define GPA	tg_data(1)

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "by_kvm.h"
+#include "cases.h"
+#include "stats.h"
 
 #define VA		0x40c01000ul
 #define PTE_ACCESSED	BIT(5)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "by_kvm.h"
+#include "cases.h"
 
 #define VA		0x40000000ul
 #define STOP_VA		(VA + PAGE_SIZE)

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "by_kvm.h"
+#include "cases.h"
+#include "stats.h"
 
 #define VA		0x40000000ul
 #define GPA		tg_data(1)

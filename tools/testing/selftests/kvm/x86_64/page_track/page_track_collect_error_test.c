@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cases.h"
+#include "stats.h"
 #include "tracker.h"
 
 /* A range of two bitmaps of KVM's, and the pages of the guest at its start and end. */

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "cases.h"
 #include "tracker.h"
 
 #define NR_VCPUS	4

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cases.h"
+#include "stats.h"
 #include "tracker.h"
 
 #define VA		0x40000000ul

@@ -6,7 +6,9 @@
  */
 #include <signal.h>
 
+#include "cases.h"
 #include "guest.h"
+#include "stats.h"
 
 #define SIGNALS	10
 
