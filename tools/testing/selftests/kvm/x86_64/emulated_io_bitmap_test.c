@@ -69,7 +69,8 @@ static void set_vcpu(struct kvm_vcpu *vcpu, uint16_t tss_limit)
 	vcpu_sregs_get(vcpu, &sregs);
 	set_segment(&sregs.cs, 0xb);
 	set_segment(&sregs.ds, 3);
-	sregs.es = sregs.fs = sregs.gs = sregs.ss = sregs.ds;
+	sregs.es = sregs.ds;
+	sregs.ss = sregs.ds;
 	sregs.tr = (struct kvm_segment) {
 		.base = TSS_GPA,
 		.selector = 0x28,
