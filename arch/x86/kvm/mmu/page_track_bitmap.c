@@ -17,6 +17,7 @@
 
 #include "page_track_access.h"
 #include "page_track_bitmap.h"
+#include "page_track_by_kvm.h"
 #include "page_track_collect.h"
 #include "page_track_untracked.h"
 
@@ -118,12 +119,18 @@ int page_track_collect(struct page_tracker *tracker, const void __user *argp)
 	b.gfn = gpa_to_gfn(collect.gpa);
 	b.end = b.gfn + nr_pages;
 	b.bitmap = u64_to_user_ptr(collect.bitmap);
+
+	/*
+	 * What is in guest memory has been told of, i.e. its page is given up; also what KVM
+	 * has written, for which the ring must have room.
+	 */
+	kvm_page_track_wait(tracker->kvm, &tracker->node);
+	if (!kvm_page_track_tell_by_kvm(tracker->kvm, &tracker->node))
+		return -EAGAIN;
+
 	b.page = (unsigned long *)__get_free_page(GFP_KERNEL_ACCOUNT);
 	if (!b.page)
 		return -ENOMEM;
-
-	/* What is in guest memory has been told of, i.e. its page is given up. */
-	kvm_page_track_wait(tracker->kvm, &tracker->node);
 
 	r = kvm_page_track_collect(tracker->kvm, &tracker->node, b.gfn, nr_pages,
 				   collect.mode, collect.flags & KVM_PAGE_TRACK_COLLECT_REARM,

@@ -95,8 +95,17 @@ void kvm_arch_guest_page_written(struct kvm *kvm, const struct kvm_memory_slot *
 	if (!kvm_page_track_has_external(kvm) || page_track_is_internal(slot))
 		return;
 
+	/*
+	 * What was written is visible before the look-up: who tracks the gfn from now on
+	 * sees the bytes, or is found.  Pairs with the smp_mb() in kvm_page_track_wait(),
+	 * behind a change of what is tracked.
+	 */
+	smp_mb();
+
 	/* What an interrupt writes is not by the vCPU that it interrupts. */
 	vcpu = in_task() ? kvm_get_running_vcpu() : NULL;
+	if (vcpu && vcpu->kvm != kvm)
+		vcpu = NULL;
 	write.vcpu_id = vcpu ? vcpu->vcpu_id : U32_MAX;
 
 	if (!note_for_trackers(kvm, &write))
@@ -121,13 +130,14 @@ static bool tell(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 	return n->track_by_kvm(kvm, write->gfn, write->as_id, write->vcpu_id, action, n);
 }
 
-void kvm_page_track_tell_by_kvm(struct kvm *kvm, struct kvm_page_track_notifier_node *n)
+bool kvm_page_track_tell_by_kvm(struct kvm *kvm, struct kvm_page_track_notifier_node *n)
 {
 	struct page_track_write write;
+	bool told = true;
 	int idx;
 
 	if (!n->written)
-		return;
+		return true;
 
 	idx = srcu_read_lock(&kvm->srcu);
 	/* Also to wait for who has taken one, and is about to tell it. */
@@ -135,6 +145,7 @@ void kvm_page_track_tell_by_kvm(struct kvm *kvm, struct kvm_page_track_notifier_
 	while (page_track_written_take(n->written, &write)) {
 		if (!tell(kvm, n, &write)) {
 			page_track_written_put_back(n->written, &write);
+			told = false;
 			break;
 		}
 		page_track_written_told(n->written);
@@ -142,6 +153,7 @@ void kvm_page_track_tell_by_kvm(struct kvm *kvm, struct kvm_page_track_notifier_
 	}
 	mutex_unlock(&n->written->tell_lock);
 	srcu_read_unlock(&kvm->srcu, idx);
+	return told;
 }
 
 void kvm_page_track_tell_all_by_kvm(struct kvm *kvm)

@@ -16,13 +16,13 @@ void kvm_page_track_init_by_kvm(struct kvm *kvm);
 void kvm_page_track_stop_by_kvm(struct kvm *kvm);
 
 /*
- * Tell @n, or each tracker, of the writes that wait for that, see track_by_kvm.  When
- * this returns, it has been told of all that KVM had marked before, unless it does not
- * want to be now.
+ * Tell @n, or each tracker, of the writes that wait for that, see track_by_kvm.
  *
+ * Returns whether @n has been told of all that KVM had marked before, or false if it does
+ * not want to be now.
  * Context: process, may sleep; @n stays registered, or is being removed.
  */
-void kvm_page_track_tell_by_kvm(struct kvm *kvm, struct kvm_page_track_notifier_node *n);
+bool kvm_page_track_tell_by_kvm(struct kvm *kvm, struct kvm_page_track_notifier_node *n);
 void kvm_page_track_tell_all_by_kvm(struct kvm *kvm);
 #else
 static inline void kvm_page_track_init_by_kvm(struct kvm *kvm) {}

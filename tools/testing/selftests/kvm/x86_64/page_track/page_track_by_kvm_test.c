@@ -230,6 +230,26 @@ static void test_lossy(struct tiny_guest *g)
 	tracker_close(&t);
 }
 
+/* Pages are collected when KVM's writes to them have been told, not before. */
+static void test_collect(struct tiny_guest *g)
+{
+	struct kvm_page_track_event event;
+	uint64_t bitmap = 0;
+	struct tracker t;
+
+	track(g, &t, ROOM, 0, TRACKER_ONCE);
+	fill_ring(g, &t);
+	write_by_kvm(g, GPA);
+	TEST_ASSERT_EQ(tracker_collect(&t, GPA, PAGE_SIZE, 0, &bitmap), EAGAIN);
+	TEST_ASSERT_EQ(bitmap, 0);
+
+	TEST_ASSERT(pop(&t, &event), "There is no event");
+	by_kvm_assert_event(&event, GPA, KVM_PAGE_TRACK_EVENT_UNTRACKED);
+	TEST_ASSERT_EQ(tracker_collect(&t, GPA, PAGE_SIZE, 0, &bitmap), 0);
+	TEST_ASSERT_EQ(bitmap, 1);
+	tracker_close(&t);
+}
+
 /* What was written stays to be told when the slot goes; the next one is told as well. */
 static void test_slot(struct tiny_guest *g)
 {
@@ -268,6 +288,7 @@ int main(void)
 		{ "two trackers", test_trackers, TG_4LEVEL_BIT },
 		{ "full ring", test_full, TG_4LEVEL_BIT },
 		{ "lossy ring", test_lossy, TG_4LEVEL_BIT },
+		{ "collected", test_collect, TG_4LEVEL_BIT },
 		{ "slot", test_slot, TG_4LEVEL_BIT },
 	};
 
