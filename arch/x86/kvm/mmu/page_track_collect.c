@@ -46,6 +46,13 @@ static bool skip_to_next(struct page_track_change *c, struct xarray *gfns)
 	return c->gfn < c->end;
 }
 
+/* Find the next run, [*@gfn, *@run_end), of what was taken.  False if there is none. */
+static bool next_taken(struct page_track_change *c, gfn_t *gfn, gfn_t end, gfn_t *run_end)
+{
+	*gfn = page_track_map_next_run(to_collect(c)->map, *gfn, end, run_end);
+	return *gfn < end;
+}
+
 /* Allocate for what was taken; a block for many gfns at once. */
 static int prepare_taken(struct page_track_change *c, struct kvm_memory_slot *slot,
 			 gfn_t gfn, gfn_t end)
@@ -54,44 +61,35 @@ static int prepare_taken(struct page_track_change *c, struct kvm_memory_slot *sl
 	gfn_t next, run_end;
 	int r = 0;
 
-	while (!r && (gfn = page_track_map_next_run(map, gfn, end, &run_end)) < end) {
+	for (; !r && next_taken(c, &gfn, end, &run_end); gfn = next) {
 		next = min(end, gfn + KVM_PAGE_TRACK_BLOCK_GFNS);
 		r = page_track_prepare(c, slot, gfn, page_track_map_last(map, next) + 1);
-		gfn = next;
 	}
 
 	return r;
 }
 
-/* Count it up; or down, but for what a vCPU has given up again. */
 static int count_taken_up(struct page_track_change *c, struct kvm_memory_slot *slot,
 			  gfn_t gfn, gfn_t end)
 {
 	gfn_t run_end;
 	int r = 0;
 
-	for (; !r; gfn = run_end) {
-		gfn = page_track_map_next_run(to_collect(c)->map, gfn, end, &run_end);
-		if (gfn == end)
-			break;
+	for (; !r && next_taken(c, &gfn, end, &run_end); gfn = run_end)
 		r = __kvm_slot_page_track_add_range(&c->walk, slot, gfn, run_end);
-	}
 
 	return r;
 }
 
+/* But for what a vCPU has given up again. */
 static int count_taken_down(struct page_track_change *c, struct kvm_memory_slot *slot,
 			    gfn_t gfn, gfn_t end)
 {
 	gfn_t run_end;
 	int r = 0;
 
-	for (; !r; gfn = run_end) {
-		gfn = page_track_map_next_run(to_collect(c)->map, gfn, end, &run_end);
-		if (gfn == end)
-			break;
+	for (; !r && next_taken(c, &gfn, end, &run_end); gfn = run_end)
 		r = page_track_count_parts_down(c, slot, gfn, run_end);
-	}
 
 	return r;
 }

@@ -56,25 +56,34 @@ static void push_event(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 		kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
 }
 
-/* Of a page given up now, or by another vCPU before, which has told then. */
-static void tell_once(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
-		      struct kvm_page_track_event *event)
+/*
+ * Give the page of @event up.  Returns whether to tell: not if it was given up before, by
+ * whoever has told then.  Tell under the lock, before userspace can track the page again.
+ */
+static bool untrack_once(struct kvm *kvm, struct page_tracker *tracker,
+			 struct kvm_page_track_event *event)
 {
 	struct xarray *untracked = &tracker->node.untracked[KVM_PAGE_TRACK_WRITE];
 	gfn_t gfn = gpa_to_gfn(event->gpa);
 	int r;
 
-	/* Before userspace can track the page again. */
-	guard(mutex)(&vcpu->kvm->slots_arch_lock);
+	lockdep_assert_held(&kvm->slots_arch_lock);
 
-	r = kvm_page_track_untrack_page(vcpu->kvm, &tracker->node, gfn, KVM_PAGE_TRACK_WRITE,
+	r = kvm_page_track_untrack_page(kvm, &tracker->node, gfn, KVM_PAGE_TRACK_WRITE,
 					KVM_PAGE_TRACK_ACTION_ONCE);
-	if (!r && page_track_is_untracked(untracked, gfn))
-		return;
-
 	if (r > 0)
 		event->flags |= KVM_PAGE_TRACK_EVENT_UNTRACKED;
-	push_event(vcpu, tracker, event);
+
+	return r || !page_track_is_untracked(untracked, gfn);
+}
+
+static void tell_once(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
+		      struct kvm_page_track_event *event)
+{
+	guard(mutex)(&vcpu->kvm->slots_arch_lock);
+
+	if (untrack_once(vcpu->kvm, tracker, event))
+		push_event(vcpu, tracker, event);
 }
 
 static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
@@ -111,24 +120,13 @@ static void push_by_kvm(struct page_tracker *tracker, struct kvm_page_track_even
 	page_track_ring_push(&tracker->ring, event);
 }
 
-/* As tell_once(), by whoever tells what KVM has written. */
 static void tell_once_by_kvm(struct kvm *kvm, struct page_tracker *tracker,
 			     struct kvm_page_track_event *event)
 {
-	struct xarray *untracked = &tracker->node.untracked[KVM_PAGE_TRACK_WRITE];
-	gfn_t gfn = gpa_to_gfn(event->gpa);
-	int r;
-
 	guard(mutex)(&kvm->slots_arch_lock);
 
-	r = kvm_page_track_untrack_page(kvm, &tracker->node, gfn, KVM_PAGE_TRACK_WRITE,
-					KVM_PAGE_TRACK_ACTION_ONCE);
-	if (!r && page_track_is_untracked(untracked, gfn))
-		return;
-
-	if (r > 0)
-		event->flags |= KVM_PAGE_TRACK_EVENT_UNTRACKED;
-	push_by_kvm(tracker, event);
+	if (untrack_once(kvm, tracker, event))
+		push_by_kvm(tracker, event);
 }
 
 /* KVM has written to the page, and nobody could be asked. */

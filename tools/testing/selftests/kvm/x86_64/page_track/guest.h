@@ -53,9 +53,6 @@ void tg_init(struct tiny_guest *g, enum tg_mode mode);
 void tg_free(struct tiny_guest *g);
 /* Add a vCPU on the page tables of @g, seen through @new. */
 void tg_add_vcpu(const struct tiny_guest *g, struct tiny_guest *new, uint32_t id);
-/* Give SMM the same memory as the normal address space, and the vCPU a real mode on VMX. */
-#define TG_SMM_SLOT(slot)	((1 << 16) | (slot))
-void tg_add_smm_slots(struct tiny_guest *g);
 /* Start the vCPU over, with g->root. */
 void tg_reset_vcpu(struct tiny_guest *g);
 

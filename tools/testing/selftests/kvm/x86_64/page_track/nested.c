@@ -27,13 +27,16 @@ static void l1_vmx(struct vmx_pages *vmx, void *stack)
 	GUEST_ASSERT(prepare_for_vmx_operation(vmx));
 	GUEST_ASSERT(load_vmcs(vmx));
 	prepare_vmcs(vmx, l2_code, stack);
+	GUEST_SYNC(0);
 	GUEST_ASSERT(!vmlaunch());
 	GUEST_ASSERT_EQ(vmreadz(VM_EXIT_REASON), EXIT_REASON_VMCALL);
+	GUEST_ASSERT(!vmclear(vmx->vmcs_gpa));
 }
 
 static void l1_svm(struct svm_test_data *svm, void *stack)
 {
 	generic_svm_setup(svm, l2_code, stack);
+	GUEST_SYNC(0);
 	run_guest(svm->vmcb, svm->vmcb_gpa);
 	GUEST_ASSERT_EQ(svm->vmcb->control.exit_code, SVM_EXIT_VMMCALL);
 }
@@ -49,7 +52,16 @@ static void l1_code(void *nested)
 	GUEST_DONE();
 }
 
-struct kvm_vm *nested_create(struct kvm_vcpu **vcpu, uint64_t *gpa)
+static void assert_ucall(struct kvm_vcpu *vcpu, uint64_t cmd)
+{
+	struct ucall uc;
+
+	if (get_ucall(vcpu, &uc) == UCALL_ABORT)
+		REPORT_GUEST_ASSERT(uc);
+	TEST_ASSERT_EQ(uc.cmd, cmd);
+}
+
+struct kvm_vm *nested_create(struct kvm_vcpu **vcpu, uint64_t *gpa, uint64_t *control_gpa)
 {
 	struct kvm_vm *vm;
 	uint64_t gva;
@@ -58,26 +70,26 @@ struct kvm_vm *nested_create(struct kvm_vcpu **vcpu, uint64_t *gpa)
 
 	vm = vm_create_with_one_vcpu(vcpu, l1_code);
 	if (host_cpu_is_intel)
-		vcpu_alloc_vmx(vm, &gva);
+		*control_gpa = vcpu_alloc_vmx(vm, &gva)->vmcs_gpa;
 	else
-		vcpu_alloc_svm(vm, &gva);
+		*control_gpa = vcpu_alloc_svm(vm, &gva)->vmcb_gpa;
 	vcpu_args_set(*vcpu, 1, gva);
 
 	page = (void *)vm_vaddr_alloc_page(vm);
 	sync_global_to_guest(vm, page);
 	*gpa = addr_gva2gpa(vm, (uint64_t)page);
+
+	vcpu_run(*vcpu);
+	assert_ucall(*vcpu, UCALL_SYNC);
 	return vm;
 }
 
 void nested_assert_done(struct kvm_vcpu *vcpu, uint64_t gpa, const uint64_t *want)
 {
 	uint64_t *mem = addr_gpa2hva(vcpu->vm, gpa);
-	struct ucall uc;
 	int i;
 
-	if (get_ucall(vcpu, &uc) == UCALL_ABORT)
-		REPORT_GUEST_ASSERT(uc);
-	TEST_ASSERT_EQ(uc.cmd, UCALL_DONE);
+	assert_ucall(vcpu, UCALL_DONE);
 	for (i = 0; i < L2_WRITES; i++)
 		TEST_ASSERT_EQ(mem[i], want[i]);
 }

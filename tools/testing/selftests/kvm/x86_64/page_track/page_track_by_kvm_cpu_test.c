@@ -7,6 +7,7 @@
 
 #include "by_kvm.h"
 #include "cases.h"
+#include "smm.h"
 #include "stats.h"
 
 #define VA		0x40c01000ul

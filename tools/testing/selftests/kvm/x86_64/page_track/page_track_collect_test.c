@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cases.h"
+#include "smm.h"
 #include "stats.h"
 #include "tracker.h"
 
@@ -282,16 +283,6 @@ static void test_slots(struct tiny_guest *g)
 	tracker_close(&t);
 }
 
-static void set_smm(struct tiny_guest *g, bool smm)
-{
-	struct kvm_vcpu_events events;
-
-	vcpu_events_get(g->vcpu, &events);
-	events.smi.smm = smm;
-	events.flags |= KVM_VCPUEVENT_VALID_SMM;
-	vcpu_events_set(g->vcpu, &events);
-}
-
 /* A page is tracked again in both address spaces, whichever it was written in. */
 static void test_smm(struct tiny_guest *g)
 {
@@ -310,12 +301,12 @@ static void test_smm(struct tiny_guest *g)
 		touch(g, 40);
 		TEST_ASSERT(tracker_pop(&t, &event), "No event in round %d", i);
 		TEST_ASSERT_EQ(!!(event.flags & KVM_PAGE_TRACK_EVENT_SMM), i % 2);
-		set_smm(g, !(i % 2));
+		tg_set_smm(g, !(i % 2));
 		write_unseen(g, 40);
 		COLLECT_ALL(REARM, 40);
 		COLLECT_ALL(REARM);
 	}
-	set_smm(g, false);
+	tg_set_smm(g, false);
 	tracker_close(&t);
 }
 

@@ -27,14 +27,14 @@ int main(void)
 		KVM_PAGE_TRACK_REPLY_REPLACE,
 	};
 	static const uint64_t want[L2_WRITES] = { L2_VAL, 0, 0x77 };
-	uint64_t gpa, *mem;
+	uint64_t gpa, control_gpa, *mem;
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
 	struct tracker t;
 	int i;
 
 	tracker_require();
-	vm = nested_create(&vcpu, &gpa);
+	vm = nested_create(&vcpu, &gpa, &control_gpa);
 	mem = addr_gpa2hva(vm, gpa);
 	tracker_create(vm, &t, 64, 0, 0);
 	tracker_add(&t, gpa, PAGE_SIZE, TRACKER_EXIT);

@@ -5,6 +5,7 @@
  */
 #include "cases.h"
 #include "guest.h"
+#include "smm.h"
 #include "stats.h"
 
 #define VA		0x40c01000ul
@@ -51,9 +52,7 @@ static void leave_smm(struct tiny_guest *g)
 
 	vcpu_events_get(g->vcpu, &events);
 	TEST_ASSERT_EQ(events.smi.smm, 1);
-	events.smi.smm = 0;
-	events.flags |= KVM_VCPUEVENT_VALID_SMM;
-	vcpu_events_set(g->vcpu, &events);
+	tg_set_smm(g, false);
 	tg_reset_vcpu(g);
 }
 

@@ -38,14 +38,14 @@ int main(void)
 {
 	static const uint64_t want[L2_WRITES] = { L2_VAL, 0, OTHER };
 	struct kvm_vcpu *vcpu;
-	uint64_t gpa;
+	uint64_t gpa, control_gpa;
 	struct kvm_vm *vm;
 	struct tracker t;
 	int status;
 	pid_t pid;
 
 	tracker_require();
-	vm = nested_create(&vcpu, &gpa);
+	vm = nested_create(&vcpu, &gpa, &control_gpa);
 	tracker_create(vm, &t, KVM_PAGE_TRACK_MIN_EVENTS, KVM_PAGE_TRACKER_WAIT, 0);
 	tracker_add(&t, gpa, PAGE_SIZE, TRACKER_EXIT);
 

@@ -7,16 +7,7 @@
 
 #include "asleep.h"
 #include "cases.h"
-
-static void set_smm(struct tiny_guest *g, bool smm)
-{
-	struct kvm_vcpu_events events;
-
-	vcpu_events_get(g->vcpu, &events);
-	events.smi.smm = smm;
-	events.flags |= KVM_VCPUEVENT_VALID_SMM;
-	vcpu_events_set(g->vcpu, &events);
-}
+#include "smm.h"
 
 static void test_smm(struct tiny_guest *g)
 {
@@ -26,7 +17,7 @@ static void test_smm(struct tiny_guest *g)
 
 	tg_add_smm_slots(g);
 	asleep_init(g, &t, 0);
-	set_smm(g, true);
+	tg_set_smm(g, true);
 	asleep_start(&s, g, TG_STORE4, ASK_VAL);
 	event = asleep_get_event(&t);
 	TEST_ASSERT_EQ(event.flags, KVM_PAGE_TRACK_EVENT_GVA | KVM_PAGE_TRACK_EVENT_SMM |
@@ -38,7 +29,7 @@ static void test_smm(struct tiny_guest *g)
 	TRACKER_ASSERT_EMPTY(&t);
 	ASLEEP_INTERRUPT(&s);
 
-	set_smm(g, false);
+	tg_set_smm(g, false);
 	asleep_go_on(&s, g);
 	again = ASLEEP_GET_QUESTION(&t, g, ASK_VAL);
 	ASLEEP_ASSERT_SLEEPS(&s);
@@ -46,12 +37,12 @@ static void test_smm(struct tiny_guest *g)
 	TEST_ASSERT_EQ(asleep_reply(&t, &again, KVM_PAGE_TRACK_REPLY_ALLOW, 0), 0);
 	ASLEEP_ASSERT_ENDED(&s, ASK_VAL);
 
-	set_smm(g, true);
+	tg_set_smm(g, true);
 	asleep_start(&s, g, TG_STORE4, ASK_VAL + 1);
 	event = asleep_get_event(&t);
 	TEST_ASSERT_EQ(asleep_reply(&t, &event, KVM_PAGE_TRACK_REPLY_ALLOW, 0), 0);
 	ASLEEP_ASSERT_ENDED(&s, ASK_VAL + 1);
-	set_smm(g, false);
+	tg_set_smm(g, false);
 	TRACKER_ASSERT_EMPTY(&t);
 	tracker_close(&t);
 }
