@@ -52,21 +52,23 @@ static void untrack(struct kunit *test, gfn_t gfn)
 /* A page on each side is given up. */
 static void give_up_two(struct kunit *test)
 {
+	s64 pages = ptk_pages(test);
+
 	untrack(test, EDGE - 2);
 	untrack(test, EDGE + 1);
-	KUNIT_EXPECT_EQ(test, ptk_pages(test), COUNT - 2);
+	KUNIT_EXPECT_EQ(test, ptk_pages(test), pages - 2);
 }
 
 static void expect_collected(struct kunit *test, bool rearm, int nr)
 {
+	s64 pages = ptk_pages(test);
 	struct told told = {};
 
 	KUNIT_EXPECT_EQ(test, collect(test, &told, rearm), 0);
 	KUNIT_EXPECT_EQ(test, told.nr, nr);
 	KUNIT_EXPECT_TRUE(test, nr < 1 || told.gfns[0] == EDGE - 2);
 	KUNIT_EXPECT_TRUE(test, nr < 2 || told.gfns[1] == EDGE + 1);
-	if (rearm)
-		KUNIT_EXPECT_EQ(test, ptk_pages(test), COUNT);
+	KUNIT_EXPECT_EQ(test, ptk_pages(test), pages + (rearm ? nr : 0));
 }
 
 static void init(struct kunit *test)
@@ -141,30 +143,35 @@ static int collect_and_rearm(struct kunit *test)
 	return collect(test, &told, true);
 }
 
-/* The slot is a new one, without what counts the page that is given up. */
 static void expect_all_or_nothing(struct kunit *test, int r)
 {
 	if (r) {
 		KUNIT_EXPECT_EQ(test, r, -ENOMEM);
-		KUNIT_EXPECT_EQ(test, ptk_pages(test), COUNT - 2);
+		KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
 		expect_collected(test, true, 2);
 	}
 
-	KUNIT_EXPECT_EQ(test, ptk_pages(test), COUNT);
+	/* The next call finds a slot without the block that it needs. */
+	KUNIT_EXPECT_EQ(test, ptk_pages(test), 2);
+	give_up_two(test);
 	KUNIT_EXPECT_EQ(test, ptk_set_slot(test, PTK_SLOT, 0, 0, 0), 0);
-	untrack(test, EDGE - 2);
-	untrack(test, EDGE + 1);
 	ptk_create_slot_at(test, PTK_SLOT, FIRST - 2, COUNT + 4);
 }
 
 static void collecting_fails_without_memory(struct kunit *test)
 {
-	ptk_require_faults(test);
-	init(test);
+	struct kvm_page_track_notifier_node *n = ptk_create_tracker(test);
 
-	/* A bitmap, on each side, and a node of what has both. */
-	ptk_fail_each_alloc(test, collect_and_rearm, expect_all_or_nothing, 3);
-	ptk_unregister(test, ptk_vm(test)->data);
+	ptk_require_faults(test);
+	ptk_vm(test)->data = n;
+	ptk_create_slot_at(test, PTK_SLOT, FIRST - 2, COUNT + 4);
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, EDGE - 2, 1), 0);
+	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, EDGE + 1, 1), 0);
+	expect_all_or_nothing(test, 0);
+
+	/* A bitmap for each side, the array of a cache, and a block. */
+	ptk_fail_each_alloc(test, collect_and_rearm, expect_all_or_nothing, 4);
+	ptk_unregister(test, n);
 }
 
 static void bad_calls_are_refused(struct kunit *test)
