@@ -169,7 +169,8 @@ struct kvm_page_track_notifier_node {
 
 	/*
 	 * The vCPU is about to enter the guest, and somebody has made the request
-	 * KVM_REQ_PAGE_TRACK of it.  vcpu->run is there for an exit.
+	 * KVM_REQ_PAGE_TRACK of it.  vcpu->run is there for an exit.  Only trackers of
+	 * userspace have this callback, of which the request is.
 	 *
 	 * Returns 0 if it may, or else a number for whoever serves the request.
 	 * Context: as track_write.
@@ -200,8 +201,8 @@ struct kvm_page_track_notifier_node {
  * unregistered.  It tracks nothing yet.  A successful call holds a reference on
  * @kvm.
  *
- * Returns 0, -ESRCH if @kvm is NULL or not of the calling process, -EOPNOTSUPP if
- * its memory is private or was to be encrypted, -EOVERFLOW if it has 2^16 - 1 - 2^14
+ * Returns 0, -EINVAL if @n has track_enter, -ESRCH if @kvm is NULL or not of the calling
+ * process, -EOPNOTSUPP if its memory is private or was to be encrypted, -EOVERFLOW if it has 2^16 - 1 - 2^14
  * trackers already, or, with track_by_kvm only, -ENOMEM.
  * Context: process, may sleep; takes kvm->slots_arch_lock.
  */

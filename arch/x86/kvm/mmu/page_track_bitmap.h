@@ -7,8 +7,8 @@
 
 /*
  * KVM_PAGE_TRACK_COLLECT.  Returns 0, or with nothing collected -EINVAL for a range, mode
- * or flag that there is not, -EFAULT, -EINTR if the caller is killed, -ENOMEM, or -EIO for
- * a bug of KVM.
+ * or flag that there is not, -EAGAIN if the ring has no room for what KVM itself has
+ * written, -EFAULT, -EINTR if the caller is killed, -ENOMEM, or -EIO for a bug of KVM.
  * Context: process, may sleep.
  */
 int page_track_collect(struct page_tracker *tracker, const void __user *argp);

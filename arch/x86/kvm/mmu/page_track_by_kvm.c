@@ -98,7 +98,8 @@ void kvm_arch_guest_page_written(struct kvm *kvm, const struct kvm_memory_slot *
 	/*
 	 * What was written is visible before the look-up: who tracks the gfn from now on
 	 * sees the bytes, or is found.  Pairs with the smp_mb() in kvm_page_track_wait(),
-	 * behind a change of what is tracked.
+	 * behind a change of what is tracked.  The check above needs no order: whoever was
+	 * registered by then has yet to add a range.
 	 */
 	smp_mb();
 
@@ -142,6 +143,7 @@ bool kvm_page_track_tell_by_kvm(struct kvm *kvm, struct kvm_page_track_notifier_
 	idx = srcu_read_lock(&kvm->srcu);
 	/* Also to wait for who has taken one, and is about to tell it. */
 	mutex_lock(&n->written->tell_lock);
+	page_track_written_start(n->written);
 	while (page_track_written_take(n->written, &write)) {
 		if (!tell(kvm, n, &write)) {
 			page_track_written_put_back(n->written, &write);

@@ -57,8 +57,8 @@ static void push_event(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 }
 
 /*
- * Give the page of @event up.  Returns whether to tell: not if it was given up before, by
- * whoever has told then.  Tell under the lock, before userspace can track the page again.
+ * Give the page of @event up.  Returns whether to tell: not if once gave it up before, and
+ * whoever did that has told then.  Tell under the lock, before userspace can track the page again.
  */
 static bool untrack_once(struct kvm *kvm, struct page_tracker *tracker,
 			 struct kvm_page_track_event *event)
@@ -74,7 +74,9 @@ static bool untrack_once(struct kvm *kvm, struct page_tracker *tracker,
 	if (r > 0)
 		event->flags |= KVM_PAGE_TRACK_EVENT_UNTRACKED;
 
-	return r || !page_track_is_untracked(untracked, gfn);
+	return r || !page_track_is_untracked(untracked, gfn) ||
+	       kvm_page_track_get_range_action(&tracker->node, gfn, KVM_PAGE_TRACK_WRITE) !=
+	       KVM_PAGE_TRACK_ACTION_ONCE;
 }
 
 static void tell_once(struct kvm_vcpu *vcpu, struct page_tracker *tracker,

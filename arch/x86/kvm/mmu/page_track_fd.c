@@ -141,6 +141,16 @@ static int reply(struct page_tracker *tracker, const void __user *argp)
 	return page_track_reply_to_sleeper(tracker->kvm, &tracker->sleepers, &reply);
 }
 
+/* Nobody may reply any more: have KVM_RUN end. */
+static bool is_dead(struct page_tracker *tracker)
+{
+	if (!tracker->kvm->vm_dead)
+		return false;
+
+	page_track_close_sleepers(tracker->kvm, &tracker->sleepers);
+	return true;
+}
+
 /* Userspace reads events without a call, and this is one: is there room now? */
 static void look_for_room(struct page_tracker *tracker)
 {
@@ -155,7 +165,7 @@ static long tracker_ioctl(struct file *file, unsigned int ioctl, unsigned long a
 	struct page_tracker *tracker = file->private_data;
 	void __user *argp = (void __user *)arg;
 
-	if (tracker->kvm->vm_dead)
+	if (is_dead(tracker))
 		return -EIO;
 
 	look_for_room(tracker);
@@ -186,7 +196,8 @@ static __poll_t tracker_poll(struct file *file, poll_table *wait)
 	__poll_t events = 0;
 
 	poll_wait(file, &tracker->ring.wait, wait);
-	look_for_room(tracker);
+	if (!is_dead(tracker))
+		look_for_room(tracker);
 	if (page_track_ring_has_events(&tracker->ring))
 		events |= EPOLLIN | EPOLLRDNORM;
 	if (page_track_memory_is_gone(tracker->kvm))

@@ -49,15 +49,21 @@ int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_no
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_next_range);
 
-int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
-			      enum kvm_page_track_mode mode)
+int kvm_page_track_get_range_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
+				    enum kvm_page_track_mode mode)
 {
 	void *entry = gfn <= ULONG_MAX ? mtree_load(&n->ranges[mode], gfn) : NULL;
 
-	if (!entry || page_track_is_untracked(&n->untracked[mode], gfn))
+	return entry ? xa_to_value(entry) : -ENOENT;
+}
+
+int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
+			      enum kvm_page_track_mode mode)
+{
+	if (page_track_is_untracked(&n->untracked[mode], gfn))
 		return -ENOENT;
 
-	return xa_to_value(entry);
+	return kvm_page_track_get_range_action(n, gfn, mode);
 }
 
 static int remove_part(struct page_track_change *c, struct kvm_memory_slot *slot,

@@ -39,9 +39,12 @@ void kvm_page_track_remove_all_ranges(struct kvm *kvm,
 				      struct kvm_page_track_notifier_node *n);
 
 /*
- * The action that @n gave for @gfn, or -ENOENT if it does not track @gfn.
+ * The action that @n gave for @gfn, or -ENOENT if it does not track @gfn; and the same for
+ * one that it has given up, too.
  * Context: any; @n stays registered or kvm->srcu is held.
  */
+int kvm_page_track_get_range_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
+				    enum kvm_page_track_mode mode);
 int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
 			      enum kvm_page_track_mode mode);
 

@@ -67,6 +67,9 @@ int __kvm_page_track_register_notifier(struct kvm *kvm,
 int kvm_page_track_register_notifier(struct kvm *kvm,
 				     struct kvm_page_track_notifier_node *n)
 {
+	if (n->track_enter)
+		return -EINVAL;
+
 	if (!kvm || kvm->mm != current->mm)
 		return -ESRCH;
 

@@ -22,7 +22,8 @@
  * not see it.
  *
  * The vCPU sleeps as in kvm_vcpu_block(), but whether it has interrupts or not: they come
- * behind the instruction that it is at.  It holds nothing but vcpu->mutex.  In particular,
+ * behind the instruction that it is at.  Like one that has halted, it is not woken when
+ * the VM dies, but by a signal or by the next call on the tracker.  It holds nothing but vcpu->mutex.  In particular,
  * it is in no read section of kvm->srcu, for which others would have to wait: the tracker
  * may be freed meanwhile, and when it is closed, its list is emptied first and nobody
  * joins it any more.  So no sleeper refers to a tracker that has gone, and the one lock is
@@ -37,6 +38,7 @@
 #include <linux/rcuwait.h>
 #include <linux/sched/signal.h>
 
+#include "lapic.h"
 #include "page_track_range.h"
 #include "page_track_sleep.h"
 
@@ -127,6 +129,16 @@ bool page_track_wait_for_room(struct page_track_sleeper *sleeper, struct kvm_vcp
 	return waits;
 }
 
+/*
+ * Interrupts that are posted and not taken would wake the vCPU again and again.  To look
+ * for one moves them to the IRR, where they wait.
+ */
+static void take_posted_interrupts(struct kvm_vcpu *vcpu)
+{
+	if (lapic_in_kernel(vcpu))
+		kvm_apic_has_interrupt(vcpu);
+}
+
 void page_track_sleep(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu)
 	__must_hold(&vcpu->kvm->srcu)
 {
@@ -147,6 +159,7 @@ void page_track_sleep(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu)
 		if (!is_waiting(sleeper) || signal_pending(current) ||
 		    kvm_test_request(KVM_REQ_VM_DEAD, vcpu))
 			break;
+		take_posted_interrupts(vcpu);
 		schedule();
 	}
 

@@ -86,8 +86,8 @@ bool page_track_wait_for_room(struct page_track_sleeper *sleeper, struct kvm_vcp
 			      struct page_track_ring *ring);
 
 /*
- * Sleep as long as the vCPU waits, no signal is pending and the VM is not dead.  For room,
- * it does not wait any more then; for a reply, it may go on later.
+ * Sleep as long as the vCPU waits and no signal is pending, nor, when it is woken, the VM
+ * dead.  For room, it does not wait any more then; for a reply, it may go on later.
  *
  * Context: kvm->srcu held, which is let go meanwhile: nothing that was found under it is
  * there afterwards.

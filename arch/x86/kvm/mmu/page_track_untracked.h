@@ -93,7 +93,7 @@ void page_track_untracked_remove(struct xarray *untracked, gfn_t gfn, gfn_t end)
 /*
  * The first gfn of [@gfn, @end) that is in the set, or is not; @end if there is none.
  *
- * Context: kvm->slots_arch_lock held.
+ * Context: nobody frees the set.  Without kvm->slots_arch_lock, others may change it.
  */
 gfn_t page_track_next_untracked(struct xarray *untracked, gfn_t gfn, gfn_t end);
 gfn_t page_track_next_kept(struct xarray *untracked, gfn_t gfn, gfn_t end);

@@ -82,18 +82,33 @@ void page_track_written_mark(struct page_track_written *w,
 	w->nr_queued++;
 }
 
-static bool peek_queue(struct page_track_written *w, struct page_track_write *write)
+void page_track_written_start(struct page_track_written *w)
 {
+	lockdep_assert_held(&w->tell_lock);
+
 	raw_spin_lock_irq(&w->lock);
-	w->queued = w->nr_queued;
-	if (w->queued)
-		*write = w->queue[w->first];
+	w->to_take = w->nr_queued;
 	raw_spin_unlock_irq(&w->lock);
 
-	return w->queued;
+	w->may_scan = true;
 }
 
-/* Start, or go on, with the gfns that the queue had no room for.  False if there are none. */
+static bool peek_queue(struct page_track_written *w, struct page_track_write *write)
+{
+	w->queued = w->to_take;
+	if (!w->queued)
+		return false;
+
+	raw_spin_lock_irq(&w->lock);
+	*write = w->queue[w->first];
+	raw_spin_unlock_irq(&w->lock);
+	return true;
+}
+
+/*
+ * Go on with the gfns that the queue had no room for, or start anew, once.  False if there
+ * are none.
+ */
 static bool scan(struct page_track_written *w)
 {
 	bool more;
@@ -101,6 +116,10 @@ static bool scan(struct page_track_written *w)
 	if (w->scan_as_id < ARRAY_SIZE(w->gfns))
 		return true;
 
+	if (!w->may_scan)
+		return false;
+
+	w->may_scan = false;
 	raw_spin_lock_irq(&w->lock);
 	more = w->more;
 	w->more = false;
@@ -168,6 +187,7 @@ void page_track_written_told(struct page_track_written *w)
 		return;
 	}
 
+	w->to_take--;
 	raw_spin_lock_irq(&w->lock);
 	w->first = (w->first + 1) % PAGE_TRACK_MAX_QUEUED;
 	w->nr_queued--;

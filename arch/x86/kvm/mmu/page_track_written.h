@@ -42,8 +42,12 @@ struct page_track_written {
 	bool more;		/* gfns that the queue had no room for */
 	struct page_track_write queue[PAGE_TRACK_MAX_QUEUED];
 
-	/* Under tell_lock: is the one taken from the queue, and how far are those beside it? */
-	bool queued;
+	/*
+	 * Under tell_lock: how many are to be taken from the queue, and is that where the
+	 * last one was; may those beside it be looked through anew, and how far are they?
+	 */
+	unsigned int to_take;
+	bool queued, may_scan;
 	unsigned int scan_as_id;
 	gfn_t scan_gfn;
 };
@@ -67,11 +71,15 @@ void page_track_written_mark(struct page_track_written *w,
 			     const struct page_track_write *write);
 
 /*
- * Take a gfn that waits to be told, those of the queue first.  False if there is none.
- * Call one of the others before the next: it is told, or to be told later.
+ * Start to tell what waits for that now: what is marked from now on need not be taken, so
+ * that whoever tells has an end, however many write meanwhile.
+ *
+ * Take a gfn, those of the queue first.  False if there is none any more.  Call one of the
+ * others before the next: it is told, or to be told later.
  *
  * Context: w->tell_lock held; takes w->lock.
  */
+void page_track_written_start(struct page_track_written *w);
 bool page_track_written_take(struct page_track_written *w, struct page_track_write *write);
 void page_track_written_told(struct page_track_written *w);
 void page_track_written_put_back(struct page_track_written *w,

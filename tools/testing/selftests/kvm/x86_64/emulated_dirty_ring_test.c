@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A string instruction that KVM emulates pushes an entry to the vCPU's dirty ring for each
+ * element.  It leaves the guest when the ring is almost full, and no entry is lost.
+ *
+ * The guest has its one page of data written by REP STOSB with the forced emulation prefix,
+ * and by REP INSB, which KVM emulates anyway, downwards: KVM reads ahead from the port then.
+ */
+#include "kvm_util.h"
+#include "processor.h"
+
+#define DATA_SLOT	1
+#define DATA_GPA	0x10000000ul
+#define DATA_VA		0x40000000ul
+#define PORT		0x60
+
+/* The first instruction does not fill the ring, both overrun it. */
+#define NR_FIRST	100ul
+#define NR_SECOND	1000ul
+#define NR_INS		1000ul
+
+/* As few entries as KVM allows, which has more in reserve with PML. */
+static const unsigned int ring_entries[] = { 256, 1024 };
+
+static struct kvm_dirty_gfn *ring;
+static unsigned int nr_entries, next;
+
+static void stosb(unsigned long nr)
+{
+	unsigned long va = DATA_VA;
+
+	asm volatile(KVM_FEP "rep stosb" : "+D"(va), "+c"(nr) : "a"('x') : "memory");
+}
+
+static void insb_down(unsigned long nr)
+{
+	unsigned long va = DATA_VA + NR_INS - 1;
+
+	asm volatile("std; rep insb; cld" : "+D"(va), "+c"(nr) : "d"(PORT) : "memory");
+}
+
+static void guest_code(void)
+{
+	stosb(NR_FIRST);
+	stosb(NR_SECOND);
+	GUEST_SYNC(0);
+	insb_down(NR_INS);
+	GUEST_SYNC(1);
+}
+
+/* Take all entries.  Returns how many there were. */
+static unsigned int collect(struct kvm_vm *vm)
+{
+	unsigned int nr = 0;
+
+	while (ring[next].flags & KVM_DIRTY_GFN_F_DIRTY) {
+		TEST_ASSERT(ring[next].slot == DATA_SLOT && !ring[next].offset,
+			    "Entry %u is of slot %u, page %llu", next, ring[next].slot,
+			    ring[next].offset);
+		ring[next].flags = KVM_DIRTY_GFN_F_RESET;
+		next = (next + 1) % nr_entries;
+		nr++;
+	}
+
+	TEST_ASSERT_EQ(kvm_vm_reset_dirty_ring(vm), nr);
+	return nr;
+}
+
+/* The CPU does what KVM has left: without the prefix, it writes by itself. */
+static void test_stosb(struct kvm_vcpu *vcpu)
+{
+	struct kvm_regs regs;
+	unsigned int nr;
+
+	vcpu_run(vcpu);
+	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_DIRTY_RING_FULL);
+	vcpu_regs_get(vcpu, &regs);
+	nr = collect(vcpu->vm);
+	TEST_ASSERT(nr < nr_entries && nr == NR_FIRST + NR_SECOND - regs.rcx,
+		    "%u entries of %u, and RCX %llu", nr, nr_entries, regs.rcx);
+
+	vcpu_run(vcpu);
+	TEST_ASSERT_EQ(get_ucall(vcpu, NULL), UCALL_SYNC);
+	TEST_ASSERT(collect(vcpu->vm) <= 1, "The CPU has written one page only");
+}
+
+static void test_insb(struct kvm_vcpu *vcpu, const uint8_t *data)
+{
+	unsigned int nr = 0, nr_full = 0, i;
+	struct kvm_run *run = vcpu->run;
+	uint8_t val = 0;
+
+	for (;;) {
+		vcpu_run(vcpu);
+		if (run->exit_reason == KVM_EXIT_DIRTY_RING_FULL) {
+			nr += collect(vcpu->vm);
+			nr_full++;
+			continue;
+		}
+		if (run->exit_reason != KVM_EXIT_IO || run->io.port != PORT)
+			break;
+
+		for (i = 0; i < run->io.count; i++)
+			((uint8_t *)run)[run->io.data_offset + i] = val++;
+	}
+
+	TEST_ASSERT_EQ(get_ucall(vcpu, NULL), UCALL_SYNC);
+	nr += collect(vcpu->vm);
+	TEST_ASSERT(nr == NR_INS && nr_full, "%u entries for %lu writes, %u times full", nr,
+		    NR_INS, nr_full);
+	for (i = 0; i < NR_INS; i++)
+		TEST_ASSERT_EQ(data[NR_INS - 1 - i], (uint8_t)i);
+}
+
+/* The vCPU comes behind its ring. */
+static struct kvm_vm *create_vm(struct kvm_vcpu **vcpu)
+{
+	struct kvm_vm *vm = vm_create(1);
+	int i, r = -1;
+
+	for (i = 0; r && i < ARRAY_SIZE(ring_entries); i++) {
+		nr_entries = ring_entries[i];
+		r = __vm_enable_cap(vm, KVM_CAP_DIRTY_LOG_RING,
+				    nr_entries * sizeof(struct kvm_dirty_gfn));
+	}
+	TEST_ASSERT(!r, "No dirty ring of %u entries", nr_entries);
+	vm->dirty_ring_size = nr_entries * sizeof(struct kvm_dirty_gfn);
+
+	*vcpu = vm_vcpu_add(vm, 0, guest_code);
+	ring = vcpu_map_dirty_ring(*vcpu);
+	return vm;
+}
+
+int main(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	uint8_t *data;
+
+	TEST_REQUIRE(is_forced_emulation_enabled);
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_DIRTY_LOG_RING));
+
+	vm = create_vm(&vcpu);
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, DATA_GPA, DATA_SLOT, 1,
+				    KVM_MEM_LOG_DIRTY_PAGES);
+	virt_map(vm, DATA_VA, DATA_GPA, 1);
+	data = addr_gpa2hva(vm, DATA_GPA);
+
+	test_stosb(vcpu);
+	TEST_ASSERT(data[NR_SECOND - 1] == 'x' && !data[NR_SECOND], "The guest's data differ");
+	test_insb(vcpu, data);
+
+	kvm_vm_free(vm);
+	return 0;
+}
