@@ -10,6 +10,7 @@
 
 #include <linux/irq_work.h>
 #include <linux/kvm_types.h>
+#include <linux/llist.h>
 #include <linux/maple_tree.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
@@ -41,6 +42,9 @@ struct kvm_page_track_notifier_head {
 	/* Tell what KVM has written, from wherever it has. */
 	struct irq_work by_kvm_irq_work;
 	struct work_struct by_kvm_work;
+	/* Trackers that nobody is in any more, and who frees them. */
+	struct llist_head to_free;
+	struct work_struct free_work;
 };
 
 /* An access to a tracked gfn that is not done yet. */
@@ -105,7 +109,9 @@ struct kvm_page_track_notifier_node {
 	struct xarray untracked[KVM_PAGE_TRACK_MAX];	/* gfns, out of these */
 	struct xarray told[KVM_PAGE_TRACK_MAX];		/* out of these: collected once */
 	struct page_track_written *written;	/* gfns of these, for track_by_kvm */
+	struct kvm_page_track_notifier_head *head;	/* where it was in the list */
 	struct rcu_head rcu;
+	struct llist_node to_free;
 	void (*free)(struct kvm_page_track_notifier_node *node);
 
 	/*

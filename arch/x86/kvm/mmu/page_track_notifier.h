@@ -166,19 +166,23 @@ void kvm_page_track_remove_notifier(struct kvm *kvm, struct kvm_page_track_notif
 /*
  * After that: call @free, once, when no callback runs any more.
  *
- * Context: process, may sleep; the reference on @kvm goes.  @free is called with bottom
- * halves disabled, from a work item of kvm->srcu.
+ * Context: process, may sleep; the reference on @kvm goes.  @free is called from a work
+ * item, may sleep, and must not touch @kvm, which waits for it when it is destroyed.
  */
 void kvm_page_track_free_notifier(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 				  void (*free)(struct kvm_page_track_notifier_node *n));
 
 /*
- * Wait until each @free of above has been called.
+ * Wait until each @free of above has returned.
  *
- * Context: @kvm is being destroyed, may sleep.
+ * Context: @kvm is being destroyed, may sleep; hold no lock that a @free takes.
  */
 void kvm_page_track_cleanup(struct kvm *kvm);
+
+/* Context: the creation of @kvm. */
+void kvm_page_track_init(struct kvm *kvm);
 #else
+static inline void kvm_page_track_init(struct kvm *kvm) {}
 static inline void kvm_page_track_cleanup(struct kvm *kvm) {}
 #endif
 

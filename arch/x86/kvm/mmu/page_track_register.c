@@ -5,11 +5,18 @@
  * Whose they are does not matter here.  A tracker goes in this order: what it tracks,
  * so that no vCPU faults for it any more; its place in the list, so that none finds
  * it; then, after a grace period of kvm->srcu, what it has allocated.
+ *
+ * Bitmaps may be many, 32 MiB for each set and TiB, so that process context frees them:
+ * who unregisters, or, if nobody is to wait for readers, a work item of the VM's, which a
+ * callback of kvm->srcu queues.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kvm_host.h>
+#include <linux/llist.h>
 #include <linux/rculist.h>
+#include <linux/sched.h>
+#include <linux/workqueue.h>
 
 #include "page_track_notifier.h"
 #include "page_track_range.h"
@@ -124,18 +131,36 @@ void kvm_page_track_unregister_notifier(struct kvm *kvm,
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_unregister_notifier);
 
+/* One item for all trackers of the VM: they are freed one after the other. */
+static void free_in_work(struct work_struct *work)
+{
+	struct kvm_page_track_notifier_head *head =
+		container_of(work, struct kvm_page_track_notifier_head, free_work);
+	struct kvm_page_track_notifier_node *n, *next;
+
+	llist_for_each_entry_safe(n, next, llist_del_all(&head->to_free), to_free) {
+		destroy_gfns(n);
+		n->free(n);
+		cond_resched();
+	}
+}
+
+/* No reader is left.  Bottom halves are disabled here. */
 static void free_after_readers(struct rcu_head *rcu)
 {
-	struct kvm_page_track_notifier_node *n;
+	struct kvm_page_track_notifier_node *n =
+		container_of(rcu, struct kvm_page_track_notifier_node, rcu);
+	struct kvm_page_track_notifier_head *head = n->head;
 
-	n = container_of(rcu, struct kvm_page_track_notifier_node, rcu);
-	destroy_gfns(n);
-	n->free(n);
+	/* If others are there already, @n may be freed as soon as it is, too. */
+	if (llist_add(&n->to_free, &head->to_free))
+		queue_work(system_unbound_wq, &head->free_work);
 }
 
 void kvm_page_track_free_notifier(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 				  void (*free)(struct kvm_page_track_notifier_node *n))
 {
+	n->head = &kvm->arch.track_notifier_head;
 	n->free = free;
 	call_srcu(&kvm->srcu, &n->rcu, free_after_readers);
 
@@ -143,8 +168,19 @@ void kvm_page_track_free_notifier(struct kvm *kvm, struct kvm_page_track_notifie
 	kvm_put_kvm(kvm);
 }
 
+void kvm_page_track_init(struct kvm *kvm)
+{
+	struct kvm_page_track_notifier_head *head = &kvm->arch.track_notifier_head;
+
+	init_llist_head(&head->to_free);
+	INIT_WORK(&head->free_work, free_in_work);
+}
+
 void kvm_page_track_cleanup(struct kvm *kvm)
 {
 	/* No reader is left, so that this takes no longer than a grace period. */
 	srcu_barrier(&kvm->srcu);
+
+	/* What queues it has run. */
+	flush_work(&kvm->arch.track_notifier_head.free_work);
 }

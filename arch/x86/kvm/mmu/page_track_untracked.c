@@ -6,6 +6,7 @@
 #include <linux/err.h>
 #include <linux/gfp.h>
 #include <linux/minmax.h>
+#include <linux/sched.h>
 
 #include "page_track_untracked.h"
 
@@ -29,8 +30,10 @@ void page_track_untracked_destroy(struct xarray *untracked)
 {
 	unsigned long index, *map;
 
-	xa_for_each(untracked, index, map)
+	xa_for_each(untracked, index, map) {
 		free_page((unsigned long)map);
+		cond_resched();
+	}
 
 	xa_destroy(untracked);
 }

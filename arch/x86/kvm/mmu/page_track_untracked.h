@@ -29,7 +29,7 @@ static inline void page_track_untracked_init(struct xarray *untracked)
 	xa_init_flags(untracked, XA_FLAGS_ACCOUNT);
 }
 
-/* Free all of the set.  Context: nobody uses it. */
+/* Free all of the set.  Context: nobody uses it, may sleep. */
 void page_track_untracked_destroy(struct xarray *untracked);
 
 bool __page_track_is_untracked(struct xarray *untracked, gfn_t gfn);

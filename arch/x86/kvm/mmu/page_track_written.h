@@ -55,7 +55,7 @@ struct page_track_written {
 /* An empty set, or NULL if memory is short.  Context: may sleep. */
 struct page_track_written *page_track_written_create(void);
 
-/* Context: nobody uses @w, which may be NULL, any more; any but interrupts. */
+/* Context: nobody uses @w, which may be NULL, any more; may sleep. */
 void page_track_written_destroy(struct page_track_written *w);
 
 /*

@@ -52,6 +52,7 @@ static struct kvm *create_kvm(void)
 	xa_init(&kvm->mem_attr_array);
 #endif
 	refcount_set(&kvm->users_count, 1);
+	kvm_page_track_init(kvm);
 
 	/* A kernel thread has no mm, and this VM is its own. */
 	kvm->mm = current->mm;

@@ -69,72 +69,6 @@ static void unregister_waits_for_callback(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, b->overtaken);
 }
 
-/* The same without waiting: the tracker is freed when the vCPU has left the callback. */
-
-struct freed_later {
-	struct kvm_page_track_notifier_node node;
-	struct kunit *test;
-	struct work_struct work;
-	struct completion entered;
-	struct completion go_on;
-	struct completion freed;
-	bool waited;
-	bool too_early;
-};
-
-static void wait_in_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
-			  int bytes, u8 action, struct kvm_page_track_notifier_node *node)
-{
-	struct freed_later *f = container_of(node, struct freed_later, node);
-
-	complete(&f->entered);
-	f->waited = !wait_for_completion_timeout(&f->go_on, 5 * HZ);
-	f->too_early = completion_done(&f->freed);
-}
-
-static void tell_waiting_write(struct work_struct *work)
-{
-	tell_write(container_of(work, struct freed_later, work)->test);
-}
-
-static void note_free(struct kvm_page_track_notifier_node *node)
-{
-	complete(&container_of(node, struct freed_later, node)->freed);
-}
-
-static void async_unregister_does_not_wait(struct kunit *test)
-{
-	struct freed_later *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, f);
-	f->test = test;
-	f->node.track_write = wait_in_write;
-	init_completion(&f->entered);
-	init_completion(&f->go_on);
-	init_completion(&f->freed);
-	INIT_WORK(&f->work, tell_waiting_write);
-	ptk_create_slot(test);
-	KUNIT_ASSERT_EQ(test, kvm_page_track_register_notifier(ptk_kvm(test), &f->node), 0);
-	KUNIT_EXPECT_EQ(test, ptk_add_range(test, &f->node, PTK_BASE, 1), 0);
-
-	queue_work(system_unbound_wq, &f->work);
-	wait_for_completion(&f->entered);
-	kvm_page_track_remove_notifier(ptk_kvm(test), &f->node);
-	kvm_page_track_free_notifier(ptk_kvm(test), &f->node, note_free);
-
-	/* All is undone but the memory. */
-	KUNIT_EXPECT_FALSE(test, ptk_any_tracker(test));
-	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
-	KUNIT_EXPECT_EQ(test, refcount_read(&ptk_kvm(test)->users_count), 1);
-	complete(&f->go_on);
-
-	flush_work(&f->work);
-	KUNIT_EXPECT_FALSE(test, f->waited);
-	KUNIT_EXPECT_FALSE(test, f->too_early);
-	kvm_page_track_cleanup(ptk_kvm(test));
-	KUNIT_EXPECT_TRUE(test, completion_done(&f->freed));
-}
-
 static void add_late(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
 		     int bytes, u8 action, struct kvm_page_track_notifier_node *node)
 {
@@ -410,7 +344,6 @@ static void slot_that_cannot_move_has_rmaps_that_came_meanwhile(struct kunit *te
 
 static struct kunit_case race_cases[] = {
 	KUNIT_CASE(unregister_waits_for_callback),
-	KUNIT_CASE(async_unregister_does_not_wait),
 	KUNIT_CASE(callback_adds_nothing_once_unregistered),
 	KUNIT_CASE(concurrent_users_balance),
 	KUNIT_CASE(slots_and_trackers_come_and_go_in_use),
