@@ -155,9 +155,11 @@ struct kvm_page_track_notifier_node {
 	/*
 	 * KVM itself has written to a gfn that this tracker tracked: a clock, a VMCB, an
 	 * Accessed bit and so on.  It is not known what.  Called some time after the
-	 * write; but for what KVM writes each time on the way into the guest, before the
-	 * vCPU that did it enters the guest.  Several writes to the gfn before the call
-	 * are one.  Without this callback, such writes are not told.
+	 * write: by the vCPU in whose thread it was, before it enters the guest, but once
+	 * an exit at most; by a work item, for what it writes behind that, on the way into
+	 * the guest, and for what else KVM writes; or earlier, by any of these or whoever
+	 * asks for events.  Several writes to the gfn before the call are one.  Without
+	 * this callback, such writes are not told.
 	 *
 	 * @as_id:   the address space, 0 for the normal one, 1 for SMM
 	 * @vcpu_id: of the vCPU in whose thread it was, or U32_MAX if in none's, or if
@@ -167,8 +169,9 @@ struct kvm_page_track_notifier_node {
 	 *
 	 * Returns whether that has been told.  If not, it is told again when somebody
 	 * asks for it, or at the next such write.
-	 * Context: process, in a kvm->srcu read section, one call at a time.  May sleep,
-	 * may add and remove ranges, must not (un)register a tracker.
+	 * Context: process, in any thread, see above, in a kvm->srcu read section, one
+	 * call at a time.  May sleep, may add and remove ranges, must not (un)register a
+	 * tracker.
 	 */
 	bool (*track_by_kvm)(struct kvm *kvm, gfn_t gfn, int as_id, u32 vcpu_id, int action,
 			     struct kvm_page_track_notifier_node *node);

@@ -12,6 +12,7 @@
 #include <linux/vmalloc.h>
 
 #include "page_track_kunit.h"
+#include "mmu/page_track_by_kvm.h"
 
 static unsigned long page_track_seed;
 module_param(page_track_seed, ulong, 0444);
@@ -53,6 +54,7 @@ static struct kvm *create_kvm(void)
 #endif
 	refcount_set(&kvm->users_count, 1);
 	kvm_page_track_init(kvm);
+	kvm_page_track_init_by_kvm(kvm);
 
 	/* A kernel thread has no mm, and this VM is its own. */
 	kvm->mm = current->mm;
@@ -114,6 +116,7 @@ static void delete_all_memslots(struct kvm *kvm)
 static void destroy_kvm(struct kvm *kvm)
 {
 	kvm_mmu_uninit_vm(kvm);
+	kvm_page_track_stop_by_kvm(kvm);
 	cleanup_srcu_struct(&kvm->srcu);
 	vfree(kvm);
 }
