@@ -32,16 +32,32 @@ struct bitmap_collector {
 	unsigned long *page;
 };
 
-/* Have the bits of @gfns in [@gfn, @end), the first of which is @run. */
-static void fill_page(unsigned long *page, struct xarray *gfns, gfn_t gfn, gfn_t end,
-		      gfn_t run)
+/* Copy @nr bits, a word at once, to @to, which is zero there. */
+static void copy_bits(unsigned long *to, unsigned long to_bit, const unsigned long *from,
+		      unsigned long bit, unsigned long nr)
 {
-	gfn_t next;
+	unsigned long i, n, word;
+
+	for (i = 0; i < nr; i += n) {
+		n = min(nr - i, (unsigned long)BITS_PER_LONG);
+		word = bitmap_read(from, bit + i, n);
+		if (word)
+			bitmap_write(to, word, to_bit + i, n);
+	}
+}
+
+/* Have the bits of @gfns in [@first, @end). */
+static void fill_page(unsigned long *page, struct xarray *gfns, gfn_t first, gfn_t end)
+{
+	const unsigned long *map;
+	gfn_t next, gfn;
 
 	bitmap_zero(page, PAGE_TRACK_MAP_GFNS);
-	for (; run < end; run = next < end ? page_track_next_untracked(gfns, next, end) : end) {
-		next = page_track_next_kept(gfns, run, end);
-		bitmap_set(page, run - gfn, next - run);
+	for (gfn = first; gfn < end; gfn = next) {
+		next = min(end, page_track_map_end(gfn));
+		map = page_track_untracked_map(gfns, gfn);
+		if (map)
+			copy_bits(page, gfn - first, map, gfn % PAGE_TRACK_MAP_GFNS, next - gfn);
 	}
 }
 
@@ -51,12 +67,11 @@ static int store_bits(const struct bitmap_collector *b, struct xarray *gfns, gfn
 {
 	unsigned long __user *to = b->bitmap + BIT_WORD(gfn - b->gfn);
 	size_t size = BITS_TO_LONGS(end - gfn) * sizeof(long);
-	gfn_t run = page_track_next_untracked(gfns, gfn, end);
 
-	if (run == end)
+	if (page_track_next_untracked(gfns, gfn, end) == end)
 		return clear_user(to, size) ? -EFAULT : 0;
 
-	fill_page(b->page, gfns, gfn, end, run);
+	fill_page(b->page, gfns, gfn, end);
 	return copy_to_user(to, b->page, size) ? -EFAULT : 0;
 }
 

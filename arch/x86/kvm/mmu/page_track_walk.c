@@ -4,14 +4,16 @@
  *
  * A walk counts ranges of slots under one hold of kvm->mmu_lock.  It looks for runs
  * of gfns that became tracked, or untracked, and touches the SPTEs of those alone,
- * a run at once.  TLBs are flushed at the end, or before the lock is dropped for
- * whoever waits: a count that others can see is enforced.  Which gfns of which slots
- * are to be counted is up to the caller.
+ * a run at once, or short ones of 64 gfns at once.  TLBs are flushed at the end, or
+ * before the lock is dropped for whoever waits: a count that others can see is
+ * enforced.  Which gfns of which slots are to be counted is up to the caller.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/bits.h>
 #include <linux/kvm_host.h>
 #include <linux/lockdep.h>
+#include <linux/math.h>
 
 #include "mmu.h"
 #include "mmu_internal.h"
@@ -45,6 +47,39 @@ static bool update_lpages(struct kvm_memory_slot *slot, gfn_t gfn, gfn_t end, in
 	return any_allowed;
 }
 
+/* Write-protect what protect() has put off. */
+static void protect_word(struct kvm_page_track_walk *walk)
+{
+	if (!walk->mask)
+		return;
+
+	walk->flush |= kvm_mmu_slot_masked_write_protect(walk->kvm, walk->word_slot,
+							 walk->word, walk->mask);
+	walk->mask = 0;
+}
+
+/*
+ * Write-protect [@gfn, @end) of @slot.  Put it off if more gfns of the same 64 may follow:
+ * to find the SPTEs of a page costs more than all else.
+ */
+static void protect(struct kvm_page_track_walk *walk, struct kvm_memory_slot *slot,
+		    gfn_t gfn, gfn_t end)
+{
+	gfn_t word = round_down(gfn, (gfn_t)BITS_PER_LONG);
+
+	if (walk->word_slot != slot || walk->word != word)
+		protect_word(walk);
+
+	if (end - word > BITS_PER_LONG) {
+		walk->flush |= kvm_mmu_slot_range_write_protect(walk->kvm, slot, gfn, end);
+		return;
+	}
+
+	walk->word_slot = slot;
+	walk->word = word;
+	walk->mask |= GENMASK(end - 1 - word, gfn - word);
+}
+
 /* [@gfn, @end) of a block, which may be empty, became tracked, or untracked. */
 static void change_tracked(struct kvm_page_track_walk *walk, struct kvm_memory_slot *slot,
 			   gfn_t gfn, gfn_t end, int count)
@@ -62,7 +97,7 @@ static void change_tracked(struct kvm_page_track_walk *walk, struct kvm_memory_s
 		return;
 
 	if (count > 0)
-		walk->flush |= kvm_mmu_slot_range_write_protect(kvm, slot, gfn, end);
+		protect(walk, slot, gfn, end);
 	else if (any_allowed)
 		walk->flush = kvm_mmu_zap_collapsible_range(kvm, gfn, end, walk->flush);
 }
@@ -98,6 +133,7 @@ static int count_part(struct kvm_page_track_walk *walk, struct kvm_memory_slot *
 
 static void flush_walk(struct kvm_page_track_walk *walk)
 {
+	protect_word(walk);
 	if (walk->flush)
 		kvm_flush_remote_tlbs(walk->kvm);
 	walk->flush = false;

@@ -10,7 +10,15 @@ struct kvm_page_track_walk {
 	struct kvm *kvm;
 	enum kvm_page_track_mode mode;
 	bool unmapped;		/* the slot is not visible yet, nobody has mapped it */
-	bool flush;		/* private to layer 1 */
+
+	/*
+	 * Private to layer 1: are TLBs to be flushed, and which gfns @word + n of
+	 * @word_slot are to be write-protected before that, by bit n of @mask.
+	 */
+	bool flush;
+	struct kvm_memory_slot *word_slot;
+	gfn_t word;
+	unsigned long mask;
 };
 
 /*

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A range call touches the SPTEs of what it changes, no others, and flushes once. */
+/*
+ * A range call, or one that collects, touches the SPTEs of what it changes, no others, and
+ * flushes once.
+ */
 #include "cases.h"
 #include "stats.h"
 #include "tracker.h"
@@ -8,7 +11,7 @@
 #define SLOT		TG_NR_SLOTS
 /* Not aligned to 2M as its memory is, so that all is mapped by pages of 4K. */
 #define GPA		0x10001000ul
-#define NR_PAGES	32
+#define NR_PAGES	100
 #define SIZE		(NR_PAGES * PAGE_SIZE)
 
 #define HUGE_GPA	0x20000000ul
@@ -107,6 +110,52 @@ static void test_add_again(struct tiny_guest *g)
 	tracker_close(&t);
 }
 
+/* Are given up, alone and in runs, one of which crosses a multiple of 64 gfns. */
+static bool is_chosen(int i)
+{
+	return i < 10 ? i % 3 == 0 : (i >= 58 && i < 68) || i == 70 || i == NR_PAGES - 1;
+}
+
+/* Pages between those that are tracked again stay writable. */
+static void test_collect(struct tiny_guest *g)
+{
+	uint64_t bitmap[2] = {}, faults;
+	struct cost before;
+	struct tracker t;
+	int i, nr = 0;
+
+	init(g, &t);
+	for (i = 0; i < NR_PAGES; i++) {
+		if (is_chosen(i))
+			tracker_add(&t, GPA + i * PAGE_SIZE, PAGE_SIZE, TRACKER_ONCE);
+	}
+	for (i = 0; i < NR_PAGES; i++) {
+		touch(g, i);
+		nr += is_chosen(i);
+	}
+	TEST_ASSERT_EQ(tracker_count(&t), nr);
+
+	before = get_cost(g);
+	TEST_ASSERT_EQ(tracker_collect(&t, GPA, SIZE, KVM_PAGE_TRACK_COLLECT_REARM, bitmap), 0);
+	assert_cost(g, before, "collect", 1);
+
+	faults = tg_vcpu_stat(g, "pf_taken");
+	for (i = 0; i < NR_PAGES; i++) {
+		TEST_ASSERT_EQ(!!(bitmap[i / 64] & BIT_ULL(i % 64)), is_chosen(i));
+		if (!is_chosen(i))
+			touch(g, i);
+	}
+	TEST_ASSERT_EQ(tg_vcpu_stat(g, "pf_taken"), faults);
+	TEST_ASSERT_EQ(tracker_count(&t), nr);
+
+	for (i = 0; i < NR_PAGES; i++) {
+		if (is_chosen(i))
+			touch(g, i);
+	}
+	TEST_ASSERT_EQ(tracker_count(&t), 2 * nr);
+	tracker_close(&t);
+}
+
 /* A tracker of the first and the last of many huge pages. */
 static void test_close(struct tiny_guest *g)
 {
@@ -142,6 +191,7 @@ int main(void)
 	static const struct tg_case cases[] = {
 		{ "7: add", test_add, TG_4LEVEL_BIT, true },
 		{ "7: add again", test_add_again, TG_4LEVEL_BIT, true },
+		{ "7: collect", test_collect, TG_4LEVEL_BIT, true },
 		{ "7: close", test_close, TG_4LEVEL_BIT, true },
 	};
 
