@@ -179,7 +179,7 @@ static uint64_t consume(struct tracker *t)
 	return n;
 }
 
-static void measure_tracker(const char *name, uint32_t action)
+static void measure_tracker(const char *name, uint32_t flags, uint32_t action)
 {
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm = create(&vcpu, 0);
@@ -187,7 +187,7 @@ static void measure_tracker(const char *name, uint32_t action)
 	struct tracker t;
 	int round;
 
-	tracker_create(vm, &t, NR_EVENTS, 0, 0);
+	tracker_create(vm, &t, NR_EVENTS, flags, 0);
 	warm_up(vcpu);
 	for (round = 0; round < 2; round++) {
 		start = rdtsc();
@@ -275,8 +275,10 @@ int main(void)
 	measure_plain();
 	measure_userfaultfd();
 	measure_readonly();
-	measure_tracker("notify", TRACKER_NOTIFY);
-	measure_tracker("once, armed again at once", TRACKER_ONCE);
+	measure_tracker("notify", 0, TRACKER_NOTIFY);
+	measure_tracker("notify, WAIT", KVM_PAGE_TRACKER_WAIT, TRACKER_NOTIFY);
+	measure_tracker("once, armed again at once", 0, TRACKER_ONCE);
+	measure_tracker("once, armed again at once, WAIT", KVM_PAGE_TRACKER_WAIT, TRACKER_ONCE);
 	measure_add();
 	return 0;
 }
