@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * usage: writer_vm [second | tables]
+ * usage: writer_vm [second | tables | float | push]
  *
  * A VMM that knows nothing of page tracking, for the test of kvm-page-track.  Its guest,
  * in real mode, adds one to the 16-bit word at 0x2010 and writes the result to 0x3020
  * as well, 100 times a second at most.  On stdout, every time "0x2010 VALUE 0x3020 VALUE" is
  * asked for by a line on stdin, what is there now.  Any exit but that of HLT ends it with
  * status 3.  With "second", the process has a second VM, which does nothing.  With "tables",
- * the guest is in 64-bit mode, see TABLES, and the words are at 0x2010 and 0x5020.
+ * the guest is in 64-bit mode, see TABLES, and the words are at 0x2010 and 0x5020.  With
+ * "float", it writes a float to 0x2010, by an instruction that KVM cannot emulate, and with
+ * "push" 9 words below 0x2100, 8 of them by one instruction.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +30,22 @@ static const char code[] =
 	"\xa3\x20\x30"		/* mov %ax, 0x3020 */
 	"\xf4"			/* hlt */
 	"\xeb\xf6";		/* jmp 1b */
+
+static const char code_float[] =
+	"\x40"			/* 1: inc %ax */
+	"\xdb\xe3"		/* fninit */
+	"\xd9\xe8"		/* fld1 */
+	"\xd9\x16\x10\x20"	/* fsts 0x2010 */
+	"\xa3\x20\x30"		/* mov %ax, 0x3020 */
+	"\xf4"			/* hlt */
+	"\xeb\xf1";		/* jmp 1b */
+
+static const char code_push[] =
+	"\xbc\x00\x21"		/* 1: mov $0x2100, %sp */
+	"\x60"			/* pusha */
+	"\x50"			/* push %ax */
+	"\xf4"			/* hlt */
+	"\xeb\xf8";		/* jmp 1b */
 
 /*
  * Four levels of page tables at TABLES, TABLES + 0x1000 and so on.  VA is gpa 0x2000,
@@ -117,17 +135,22 @@ int main(int argc, char **argv)
 	struct kvm_userspace_memory_region slot = { .memory_size = MEMORY };
 	struct kvm_regs regs = { .rip = 0x1000, .rflags = 2 };
 	struct kvm_sregs sregs;
-	int tables = argc > 1 && !strcmp(argv[1], "tables");
+	const char *mode = argc > 1 ? argv[1] : "";
+	int tables = !strcmp(mode, "tables");
 	struct kvm_run *shared;
 	char *memory;
 
-	if (vm < 0 || (argc > 1 && !tables && ioctl(kvm, KVM_CREATE_VM, 0) < 0))
+	if (vm < 0 || (!strcmp(mode, "second") && ioctl(kvm, KVM_CREATE_VM, 0) < 0))
 		return fail("no VM");
 
 	memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return fail("mmap");
 	memcpy(memory + regs.rip, code, sizeof(code));
+	if (!strcmp(mode, "float"))
+		memcpy(memory + regs.rip, code_float, sizeof(code_float));
+	if (!strcmp(mode, "push"))
+		memcpy(memory + regs.rip, code_push, sizeof(code_push));
 	slot.userspace_addr = (uintptr_t)memory;
 
 	vcpu = -1;

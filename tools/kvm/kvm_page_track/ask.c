@@ -104,6 +104,8 @@ static int send_reply(struct ask *a, const struct kvm_page_track_event *e, __u32
 	}
 	if (!ioctl(a->tracker.fd, KVM_PAGE_TRACK_REPLY, &r))
 		return 0;
+	if (errno == EIO)
+		fail_gone(&a->tracker);
 	if (errno != EINVAL && errno != ENOENT)
 		fail(STATUS_OTHER, "cannot reply: %s", strerror(errno));
 	return errno;
@@ -148,13 +150,14 @@ static int next_key(struct ask *a)
 	unsigned char key;
 
 	while (!stopped()) {
-		poll_until_stopped(fds, 2, -1);
+		poll_until_stopped(fds, 2, ms_until(a->follower.renewal.due));
 		if (fds[1].revents & (POLLHUP | POLLERR)) {
 			a->gone = true;
 			return EOF;
 		}
 		if (fds[0].revents)
 			return read(STDIN_FILENO, &key, 1) == 1 ? key : EOF;
+		renew(&a->follower.renewal);
 	}
 	return EOF;
 }
@@ -193,7 +196,7 @@ static bool reply_by_key(struct ask *a, const struct kvm_page_track_event *e)
 		key = next_key(a);
 		if (key == EOF || key == 'q')
 			return false;
-		if (!strchr("asr", key))
+		if (!key || !strchr("asr", key))
 			continue;
 
 		what = key == 'a' ? KVM_PAGE_TRACK_REPLY_ALLOW : key == 's' ?
@@ -257,6 +260,7 @@ static void prepare_terminal(void)
 	now = terminal;
 	now.c_lflag &= ~(ICANON | ECHO);
 	atexit(restore_terminal);
+	undo_if_killed(restore_terminal);
 	tcsetattr(STDIN_FILENO, TCSANOW, &now);
 }
 
@@ -268,7 +272,8 @@ static int run(int argc, char **argv)
 		"Stop each write of a VM to ranges of guest physical addresses before it is\n"
 		"done, and ask what is to become of it.\n"
 		"\vKeys are read from stdin.  Writes that --rip, --cr3 and --vcpu do not select\n"
-		"are allowed." };
+		"are allowed.  After one that is \"unemulated\", which the CPU does, those to the\n"
+		"same page are not asked for, for some 20 ms." };
 	struct ask a = { .follower = {
 		.event = on_question, .ignored = allow, .idle = idle } };
 	enum end end;

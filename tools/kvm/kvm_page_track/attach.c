@@ -52,19 +52,15 @@ enum attach_step try_attach(struct tracker *t, pid_t pid, int vm_fd, __u32 flags
 			    __u32 nr_events)
 {
 	struct kvm_create_page_tracker create = { .flags = flags, .nr_events = nr_events };
-	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), cap;
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	enum attach_step step;
 
 	*t = (struct tracker) { .fd = -1, .pid = pid, .vm_fd = vm_fd };
 	if (kvm < 0)
 		return NO_KVM;
 
-	/* The bits that say what there is were others in the first version. */
-	cap = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_X86_PAGE_TRACK);
-	if (cap <= 0 || !(cap & KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE,
-						   KVM_PAGE_TRACK_ACTION_NOTIFY))) {
+	if (ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_X86_PAGE_TRACK) <= 0) {
 		close(kvm);
-		errno = ENOTTY;
 		return NO_TRACKING;
 	}
 
@@ -78,15 +74,13 @@ enum attach_step try_attach(struct tracker *t, pid_t pid, int vm_fd, __u32 flags
 	close_with_errno(create.vm_fd);
 	close_with_errno(kvm);
 	if (t->fd < 0)
-		return errno == ENOTTY ? NO_TRACKING : NO_TRACKER;
+		return NO_TRACKER;
 
-	errno = ENOTTY;
-	if (!ioctl(t->fd, KVM_PAGE_TRACK_GET_INFO, &t->info) &&
-	    t->info.event_size >= sizeof(struct kvm_page_track_event) && map_ring(t))
+	if (!ioctl(t->fd, KVM_PAGE_TRACK_GET_INFO, &t->info) && map_ring(t))
 		return ATTACHED;
 
 	close_with_errno(t->fd);
-	return errno == ENOTTY ? NO_TRACKING : NO_RING;
+	return NO_RING;
 }
 
 /* Which one, if the user does not say. */
@@ -135,16 +129,14 @@ static noreturn void fail_attach(enum attach_step step, struct tracker *t,
 		fail(STATUS_NO_KVM, "no /dev/kvm (%s): are the modules of KVM loaded?",
 		     strerror(error));
 	if (step == NO_TRACKING)
-		fail(STATUS_OLD_KVM,
-		     "the KVM that is loaded has no page tracking for this program: load that of its package");
+		fail(STATUS_NO_TRACKING,
+		     "the KVM that is loaded has no page tracking: load that of this program's package");
 	if (error == ESRCH || (step == NO_PROCESS && (error == EINVAL || error == ENOENT)))
 		fail(STATUS_NO_PROCESS, "there is no process %d", t->pid);
 	if (error == EPERM || error == EACCES)
 		fail(STATUS_PERMISSION,
 		     "no permission to watch process %d: it takes CAP_SYS_PTRACE, as root has it",
 		     t->pid);
-	if (step == NO_TRACKER && error == EINVAL && is_vm(t->pid, t->vm_fd))
-		fail(STATUS_OLD_KVM, "the KVM that is loaded cannot have a vCPU wait");
 	if (error == EBADF || (step == NO_TRACKER && error == EINVAL))
 		fail(STATUS_WHICH_VM, "file descriptor %d of process %d is not a VM", t->vm_fd,
 		     t->pid);
@@ -248,15 +240,9 @@ void track(struct tracker *t, const struct ranges *pages)
 	}
 }
 
-void track_again(struct tracker *t, const struct ranges *pages)
+bool has_event(const struct tracker *t)
 {
-	size_t i;
-
-	/* That it is gone, poll() says, behind the last events. */
-	for (i = 0; i < pages->nr; i++)
-		if (!track_piece(t, pages->list[i].start,
-				 pages->list[i].end - pages->list[i].start))
-			return;
+	return t->ring->tail != __atomic_load_n(&t->ring->head, __ATOMIC_ACQUIRE);
 }
 
 bool next_event(struct tracker *t, struct kvm_page_track_event *event)
@@ -264,7 +250,7 @@ bool next_event(struct tracker *t, struct kvm_page_track_event *event)
 	const char *events = (char *)t->ring + PAGE_SIZE;
 	__u32 tail = t->ring->tail;
 
-	if (tail == __atomic_load_n(&t->ring->head, __ATOMIC_ACQUIRE))
+	if (!has_event(t))
 		return false;
 
 	memcpy(event, events + (size_t)(tail % t->info.nr_events) * t->info.event_size,
@@ -273,15 +259,16 @@ bool next_event(struct tracker *t, struct kvm_page_track_event *event)
 	return true;
 }
 
-void tell_lost(struct tracker *t)
+bool tell_lost(struct tracker *t)
 {
 	__u64 lost = __atomic_load_n(&t->ring->lost, __ATOMIC_RELAXED);
 
 	if (lost == t->lost)
-		return;
+		return false;
 	note("%llu events are lost: a larger ring (--events) or --no-loss keeps them",
 	     lost - t->lost);
 	t->lost = lost;
+	return true;
 }
 
 void fail_gone(struct tracker *t)

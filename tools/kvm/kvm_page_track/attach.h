@@ -49,14 +49,12 @@ struct kvm_page_track_slot *next_slot(struct tracker *t, struct kvm_page_track_s
 void check_memory(struct tracker *t, const struct ranges *ranges);
 void track(struct tracker *t, const struct ranges *pages);
 
-/* Track a page again, or all of @pages, that the tracker has given up. */
-void track_again(struct tracker *t, const struct ranges *pages);
-
-/* Take the next event out of the ring, if there is one. */
+/* Is there an event in the ring?  Take the next event out of the ring, if there is one. */
+bool has_event(const struct tracker *t);
 bool next_event(struct tracker *t, struct kvm_page_track_event *event);
 
-/* Say on stderr how many events are lost since the last call. */
-void tell_lost(struct tracker *t);
+/* Say on stderr how many events are lost since the last call.  Returns whether some are. */
+bool tell_lost(struct tracker *t);
 
 noreturn void fail_gone(struct tracker *t);
 

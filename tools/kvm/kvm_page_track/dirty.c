@@ -4,16 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
+#include "collect.h"
 #include "commands.h"
 #include "fail.h"
 #include "follow.h"
+#include "renew.h"
 #include "stop.h"
 
 #define NS		1000000000ull
-/* So many pages are collected by one call: a signal is heeded between two. */
-#define PIECE_PAGES	262144ull
 
 enum {
 	KEY_INTERVAL = 512,
@@ -68,63 +67,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
-/* Returns 0 or an errno. */
-static int collect_bits(struct tracker *t, uint64_t gpa, uint64_t size, uint64_t *bitmap)
-{
-	struct kvm_page_track_collect collect = { .gpa = gpa, .size = size,
-		.bitmap = (uintptr_t)bitmap, .mode = KVM_PAGE_TRACK_MODE_WRITE,
-		.flags = KVM_PAGE_TRACK_COLLECT_REARM };
-
-	return ioctl(t->fd, KVM_PAGE_TRACK_COLLECT, &collect) ? errno : 0;
-}
-
-/* The pages of the bits, of which there are @nr, from @gpa on. */
-static void add_bits(struct ranges *written, uint64_t gpa, const uint64_t *bitmap, uint64_t nr)
-{
-	struct range run;
-	uint64_t i;
-
-	for (i = 0; i < nr; i++) {
-		if (!bitmap[i / 64]) {
-			i |= 63;
-			continue;
-		}
-
-		run.start = gpa + i * PAGE_SIZE;
-		while (i < nr && bitmap[i / 64] >> i % 64 & 1)
-			i++;
-		run.end = gpa + i * PAGE_SIZE;
-		if (run.end > run.start)
-			add_range(written, run);
-	}
-}
-
-/* Returns false if the VM is dead. */
-static bool collect(struct tracker *t, const struct ranges *pages, struct ranges *written)
-{
-	static uint64_t bitmap[PIECE_PAGES / 64];
-	uint64_t gpa, size;
-	size_t i;
-	int error;
-
-	written->nr = 0;
-	for (i = 0; i < pages->nr; i++) {
-		for (gpa = pages->list[i].start; gpa < pages->list[i].end; gpa += size) {
-			size = pages->list[i].end - gpa;
-			if (size > PIECE_PAGES * PAGE_SIZE)
-				size = PIECE_PAGES * PAGE_SIZE;
-			error = collect_bits(t, gpa, size, bitmap);
-			if (error == EIO)
-				return false;
-			if (error)
-				fail(STATUS_OTHER, "cannot ask for pages: %s", strerror(error));
-			add_bits(written, gpa, bitmap, size / PAGE_SIZE);
-		}
-	}
-	merge_ranges(written);
-	return true;
-}
-
 static void print_round(struct dirty *d, uint64_t time, const struct ranges *written)
 {
 	char text[RANGE_TEXT];
@@ -146,13 +88,10 @@ static void print_round(struct dirty *d, uint64_t time, const struct ranges *wri
 static bool wait_until(struct tracker *t, uint64_t next)
 {
 	struct pollfd fd = { .fd = t->fd };
-	uint64_t now = now_ns(), ms;
 
-	for (; now < next && !stopped() && !fd.revents; now = now_ns()) {
-		ms = (next - now) / 1000000 + 1;
-		if (poll_until_stopped(&fd, 1, ms > 1000000 ? 1000000 : ms) < 0 && errno != EINTR)
+	while (now_ns() < next && !stopped() && !fd.revents)
+		if (poll_until_stopped(&fd, 1, ms_until(next)) < 0 && errno != EINTR)
 			fail(STATUS_OTHER, "cannot wait: %s", strerror(errno));
-	}
 	return fd.revents;
 }
 
@@ -162,6 +101,7 @@ static bool do_rounds(struct dirty *d, struct tracker *t)
 	struct ranges pages = whole_pages(&d->options.ranges), written = {};
 	bool gone, over;
 	uint64_t time;
+	int error;
 
 	do {
 		/* The guest gets the time, however long a look takes. */
@@ -169,8 +109,11 @@ static bool do_rounds(struct dirty *d, struct tracker *t)
 		/* What is written since the last time is told at the end, too. */
 		over = gone || stopped();
 		time = now_ns();
-		if (!collect(t, &pages, &written))
+		error = collect_pages(t, &pages, true, &written);
+		if (error == EIO)
 			return true;
+		if (error)
+			fail(STATUS_OTHER, "cannot ask for pages: %s", strerror(error));
 		print_round(d, time, &written);
 	} while (!over && d->rounds != d->most);
 
@@ -204,9 +147,6 @@ static int run(int argc, char **argv)
 
 	start_output(&d);
 	start(&d.options, &t, KVM_PAGE_TRACK_ACTION_ONCE, KVM_PAGE_TRACKER_LOSSY);
-	/* What is no range of pages is refused by a KVM that knows the call. */
-	if (collect_bits(&t, 0, 0, NULL) == ENOTTY)
-		fail(STATUS_OLD_KVM, "the KVM that is loaded cannot collect pages");
 	gone = do_rounds(&d, &t);
 	detach(&t);
 

@@ -16,7 +16,7 @@ enum exit_status {
 	STATUS_OTHER,
 	STATUS_USAGE,
 	STATUS_NO_KVM,		/* KVM is not loaded */
-	STATUS_OLD_KVM,		/* it is, without page tracking, or with another interface */
+	STATUS_NO_TRACKING,	/* it is, without page tracking */
 	STATUS_PERMISSION,
 	STATUS_NO_PROCESS,
 	STATUS_NO_VM,		/* the process has none */

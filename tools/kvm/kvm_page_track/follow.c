@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "fail.h"
 #include "follow.h"
@@ -10,27 +9,10 @@
 #include "virtual.h"
 #include "vm.h"
 
-#define NEVER		UINT64_MAX
-#define MS		1000000ull
-
-/*
- * KVM gives a page up for a write that it cannot emulate, and the CPU does it.  Track the
- * page again after so long: at once might be before that write.
- */
-#define UNEMULATED_NS	(20 * MS)
-
 /* When what is due. */
 struct times {
-	uint64_t end, again, unemulated, tick;
+	uint64_t end, tick;
 };
-
-uint64_t now_ns(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec * 1000000000ull + time.tv_nsec;
-}
 
 static void use_all_memory(struct options *o, struct tracker *t)
 {
@@ -86,110 +68,76 @@ void start(struct options *o, struct tracker *t, __u32 action, __u32 flags)
 }
 
 /* Handle what the ring has, not more: what comes too fast must not keep from the rest. */
-static bool take_events(struct options *o, struct tracker *t, struct follower *f,
-			struct ranges *given_up)
+static bool take_events(struct options *o, struct tracker *t, struct follower *f)
 {
 	struct kvm_page_track_event e;
 	__u32 i;
 
 	for (i = 0; i < t->info.nr_events && !stopped() && next_event(t, &e); i++) {
-		if (e.flags & (KVM_PAGE_TRACK_EVENT_UNTRACKED | KVM_PAGE_TRACK_EVENT_UNEMULATED))
-			add_range(given_up, (struct range) { e.gpa, e.gpa + 1 });
-
 		if (!passes(&o->filter, &e)) {
 			if (f->ignored)
 				f->ignored(f, &e);
 		} else if (!f->event(f, &e)) {
 			return false;
 		}
+
+		/* A reply to it is there. */
+		renewal_event(&f->renewal, &e);
 	}
 
-	tell_lost(t);
+	if (tell_lost(t))
+		renewal_lost(&f->renewal);
 	return true;
 }
 
-static uint64_t earliest(const struct times *times)
+static uint64_t earliest(const struct times *times, const struct renewal *renewal)
 {
-	uint64_t first = times->end < times->again ? times->end : times->again;
+	uint64_t first = times->end < times->tick ? times->end : times->tick;
 
-	if (times->unemulated < first)
-		first = times->unemulated;
-	return times->tick < first ? times->tick : first;
+	return renewal->due < first ? renewal->due : first;
 }
 
-/* Track what was given up, when it is time. */
-static void renew(struct options *o, struct tracker *t, struct ranges *given_up,
-		  struct times *times)
-{
-	uint64_t now = now_ns();
-	struct ranges pages;
-
-	if (o->once) {
-		given_up->nr = 0;
-		if (now < times->again)
-			return;
-		pages = whole_pages(&o->ranges);
-	} else {
-		if (given_up->nr && times->unemulated == NEVER)
-			times->unemulated = now + UNEMULATED_NS;
-		if (now < times->unemulated)
-			return;
-		pages = whole_pages(given_up);
-		given_up->nr = 0;
-		times->unemulated = NEVER;
-	}
-
-	track_again(t, &pages);
-	resize(pages.list, 0, 0);
-
-	/* The guest gets the time, however long that took. */
-	if (o->once)
-		times->again = now_ns() + o->again * 1e9;
-}
-
-/* Wait for events, or until something is due.  Returns whether the VM is gone. */
-static bool wait_for_events(struct tracker *t, const struct times *times)
+/*
+ * Wait for events, or until something is due.  Returns whether the VM is gone and nothing
+ * is left to read: what the ring had no room for comes into it by poll().
+ */
+static bool wait_for_events(struct tracker *t, uint64_t until)
 {
 	struct pollfd fd = { .fd = t->fd, .events = POLLIN };
-	uint64_t next = earliest(times), now = now_ns();
-	int milliseconds = -1;
 
-	if (next != NEVER)
-		milliseconds = next <= now ? 0 : (next - now) / MS + 1;
-	if (poll_until_stopped(&fd, 1, milliseconds) < 0 && errno != EINTR)
+	if (poll_until_stopped(&fd, 1, ms_until(until)) < 0 && errno != EINTR)
 		fail(STATUS_OTHER, "cannot wait for events: %s", strerror(errno));
-	return fd.revents & (POLLHUP | POLLERR);
+	return fd.revents & (POLLHUP | POLLERR) && !(fd.revents & POLLIN) && !has_event(t);
 }
 
 enum end follow(struct options *o, struct tracker *t, struct follower *f)
 {
 	struct times times = {
 		.end = o->seconds ? now_ns() + o->seconds * 1e9 : NEVER,
-		.again = o->again ? now_ns() + o->again * 1e9 : NEVER,
-		.unemulated = NEVER,
 		.tick = NEVER,
 	};
-	struct ranges given_up = {};
-	bool gone = false;
+	enum end end = END_ASKED;
 
+	init_renewal(&f->renewal, t, &o->ranges, o->again);
 	if (f->begin)
 		f->begin(f);
 
-	for (;;) {
-		if (!take_events(o, t, f, &given_up))
-			return END_ASKED;
-
+	while (take_events(o, t, f)) {
 		f->idle(f);
 		if (stopped() || now_ns() >= times.end)
-			return END_ASKED;
-		if (gone && t->ring->tail == t->ring->head)
-			return END_VM_GONE;
+			break;
 
-		renew(o, t, &given_up, &times);
+		renew(&f->renewal);
 		if (f->tick)
-			times.tick = now_ns() + f->tick * MS;
-		gone = wait_for_events(t, &times);
+			times.tick = now_ns() + f->tick * 1000000ull;
+		if (wait_for_events(t, earliest(&times, &f->renewal))) {
+			end = END_VM_GONE;
+			break;
+		}
 	}
+
+	free_renewal(&f->renewal);
+	return end;
 }
 
 void replay(struct options *o, struct follower *f)

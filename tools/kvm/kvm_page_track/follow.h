@@ -9,6 +9,7 @@
 
 #include "attach.h"
 #include "options.h"
+#include "renew.h"
 
 struct follower {
 	/* Once, before all else.  May be NULL. */
@@ -23,14 +24,15 @@ struct follower {
 	/* When all events that were there are done, and every tick ms if that is not 0. */
 	void (*idle)(struct follower *f);
 	int tick;
+
+	/* For an event() that waits: what it calls renew() with meanwhile. */
+	struct renewal renewal;
 };
 
 enum end {
 	END_ASKED,		/* by the user or the follower: all is well */
 	END_VM_GONE,
 };
-
-uint64_t now_ns(void);
 
 /* Attach, and track the ranges with @action.  Fails the program if it cannot. */
 void start(struct options *o, struct tracker *t, __u32 action, __u32 flags);

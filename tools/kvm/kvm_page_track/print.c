@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <stdbool.h>
+
 #include "print.h"
 
 static const struct {
@@ -15,16 +17,20 @@ static const struct {
 	{ KVM_PAGE_TRACK_EVENT_ASKS, "asks" },
 };
 
-static void print_flags(FILE *file, __u32 set, const char *before, const char *between)
+/* Returns whether there are some. */
+static bool print_flags(FILE *file, __u32 set, const char *before, const char *between)
 {
+	bool any = false;
 	size_t i;
 
 	for (i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
 		if (set & flags[i].flag) {
 			fprintf(file, "%s%s", before, flags[i].name);
 			before = between;
+			any = true;
 		}
 	}
+	return any;
 }
 
 size_t known_bytes(const struct kvm_page_track_event *e)
@@ -71,8 +77,7 @@ void print_json(FILE *file, const struct kvm_page_track_event *e)
 		e->phase == KVM_PAGE_TRACK_PHASE_BEFORE ? "before" : "after", e->len);
 	print_bytes(file, e->data, known_bytes(e));
 	fputs("\", \"flags\": [", file);
-	print_flags(file, e->flags, "\"", "\", \"");
-	if (e->flags & ~KVM_PAGE_TRACK_EVENT_GVA)
+	if (print_flags(file, e->flags, "\"", "\", \""))
 		fputc('"', file);
 	fputs("]}\n", file);
 }

@@ -7,21 +7,47 @@
 
 static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 static int signalled;
+static void (*undo)(void);
+
+/* Without SA_RESTART: what waits is to come back. */
+static void handle_once(int signal, void (*handler)(int signal))
+{
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESETHAND };
+
+	sigaction(signal, &action, NULL);
+}
+
+/* It is deadly when this returns. */
+static void on_deadly(int signal)
+{
+	undo();
+	raise(signal);
+}
 
 static void on_signal(int signal)
 {
-	(void)signal;
 	__atomic_store_n(&signalled, 1, __ATOMIC_RELAXED);
+	if (undo)
+		handle_once(signal, on_deadly);
 }
 
 void heed_signals(void)
 {
-	/* Without SA_RESTART: what waits is to come back.  The second signal is deadly. */
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESETHAND };
+	struct sigaction before;
 	size_t i;
 
-	for (i = 0; i < sizeof(signals) / sizeof(*signals); i++)
-		sigaction(signals[i], &action, NULL);
+	for (i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+		/* A shell has SIGINT ignored in the background: there, kill is meant. */
+		sigaction(signals[i], NULL, &before);
+		if (signals[i] != SIGHUP || before.sa_handler != SIG_IGN)
+			handle_once(signals[i], on_signal);
+	}
+}
+
+void undo_if_killed(void (*fn)(void))
+{
+	undo = fn;
+	handle_once(SIGQUIT, on_deadly);
 }
 
 bool stopped(void)

@@ -6,7 +6,12 @@
 #include <poll.h>
 #include <stdbool.h>
 
+/* The second one of a kind is deadly.  SIGHUP stays ignored, as nohup has it. */
 void heed_signals(void);
+
+/* What to do first if one is, or SIGQUIT; it is called by the handler. */
+void undo_if_killed(void (*fn)(void));
+
 bool stopped(void);
 
 /* poll(), which such a signal ends, whenever it comes. */

@@ -65,8 +65,9 @@ static bool read_guest(struct tracker *t, uint64_t gpa, void *data, size_t size)
 	if (!next_slot(t, &slot) || slot.gpa > gpa || slot.gpa + slot.size < gpa + size)
 		return false;
 	if (!slot.userspace_addr)
-		fail(STATUS_OLD_KVM,
-		     "the KVM that is loaded does not tell where guest memory is: load that of the package of this program");
+		fail(STATUS_PERMISSION,
+		     "no permission to see where process %d has the guest's memory: it takes CAP_SYS_PTRACE, as root has it",
+		     t->pid);
 
 	from.iov_base = (void *)(uintptr_t)(slot.userspace_addr + (gpa - slot.gpa));
 	if (process_vm_readv(t->pid, &to, 1, &from, 1, 0) == (ssize_t)size)

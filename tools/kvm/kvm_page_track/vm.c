@@ -104,13 +104,6 @@ static const char *fd_link(pid_t pid, int fd, char link[LINK_TEXT])
 	return link;
 }
 
-bool is_vm(pid_t pid, int fd)
-{
-	char link[LINK_TEXT];
-
-	return !strcmp(fd_link(pid, fd, link), "anon_inode:kvm-vm");
-}
-
 int find_vms_of(pid_t pid, struct vms *vms)
 {
 	size_t first = vms->nr;

@@ -26,9 +26,6 @@ int find_vms_of(pid_t pid, struct vms *vms);
 /* Those of all processes.  Returns how many processes could not be looked into. */
 size_t find_vms(struct vms *vms);
 
-/* Has the process a VM by this file descriptor?  Not, too, if that may not be seen. */
-bool is_vm(pid_t pid, int fd);
-
 /* What to call a process: the guest's name if it is QEMU with one, or the command's. */
 #define PROCESS_NAME	64
 const char *process_name(pid_t pid, char name[PROCESS_NAME]);

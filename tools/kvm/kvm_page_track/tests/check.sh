@@ -155,6 +155,14 @@ while read -r line; do
 done <"$tmp/out"
 [ "$n" = 19 ] || bad "$n lines of JSON"
 
+# A flag that is not known yet, in the last event.
+tests=$((tests + 1))
+cp "$raw" "$tmp/flag"
+printf '\000\000\000\200' |
+	dd of="$tmp/flag" bs=1 seek=$(($(wc -c <"$raw") - 128 + 52)) conv=notrunc 2>/dev/null
+run watch -i "$tmp/flag" --json
+tail -n 1 "$tmp/out" | python3 -m json.tool >/dev/null 2>>"$tmp/err" || bad "no JSON of a flag"
+
 # What is saved again is the same, and a part of it a file as well.
 tests=$((tests + 1))
 "$tool" watch -i "$raw" --raw - 2>"$tmp/err" | tail -c $((19 * 128)) >"$tmp/out"
