@@ -48,12 +48,19 @@ static void mark(struct page_track_written *w, int as_id, gfn_t gfn, u32 vcpu_id
 	raw_spin_unlock_irq(&w->lock);
 }
 
+/* Take one of those that wait now. */
+static bool take(struct page_track_written *w, struct page_track_write *write)
+{
+	page_track_written_start(w);
+	return page_track_written_take(w, write);
+}
+
 static void expect_next(struct kunit *test, struct page_track_written *w, int as_id, gfn_t gfn,
 			u32 vcpu_id)
 {
 	struct page_track_write write = {};
 
-	KUNIT_EXPECT_TRUE(test, page_track_written_take(w, &write));
+	KUNIT_EXPECT_TRUE(test, take(w, &write));
 	KUNIT_EXPECT_EQ(test, write.gfn, gfn);
 	KUNIT_EXPECT_EQ(test, write.vcpu_id, vcpu_id);
 	KUNIT_EXPECT_EQ(test, write.as_id, as_id);
@@ -71,7 +78,7 @@ static void expect_put_back(struct kunit *test, struct page_track_written *w, gf
 {
 	struct page_track_write write = {};
 
-	KUNIT_EXPECT_TRUE(test, page_track_written_take(w, &write));
+	KUNIT_EXPECT_TRUE(test, take(w, &write));
 	KUNIT_EXPECT_EQ(test, write.gfn, gfn);
 	KUNIT_EXPECT_EQ(test, write.vcpu_id, vcpu_id);
 	page_track_written_put_back(w, &write);
@@ -81,7 +88,7 @@ static void expect_none(struct kunit *test, struct page_track_written *w)
 {
 	struct page_track_write write;
 
-	KUNIT_EXPECT_FALSE(test, page_track_written_take(w, &write));
+	KUNIT_EXPECT_FALSE(test, take(w, &write));
 }
 
 static void gfns_are_told_once_in_order(struct kunit *test)
@@ -103,6 +110,34 @@ static void gfns_are_told_once_in_order(struct kunit *test)
 
 	mark(w, 0, EDGE, 1);
 	expect_told(test, w, 0, EDGE, 1);
+	expect_none(test, w);
+}
+
+/* Whoever tells has an end, however many write meanwhile. */
+static void gfns_that_are_written_meanwhile_are_for_the_next_time(struct kunit *test)
+{
+	struct page_track_written *w = create_set(test);
+	struct page_track_write write;
+	int i;
+
+	guard(mutex)(&w->tell_lock);
+	for (i = 0; i < PAGE_TRACK_MAX_QUEUED + 2; i++)
+		mark(w, 0, FIRST + i, 0);
+
+	page_track_written_start(w);
+	for (i = 0; i < PAGE_TRACK_MAX_QUEUED + 2; i++) {
+		KUNIT_EXPECT_TRUE(test, page_track_written_take(w, &write));
+		KUNIT_EXPECT_EQ(test, write.gfn, FIRST + i);
+		mark(w, 0, FIRST + i, 0);
+		page_track_written_told(w);
+	}
+	KUNIT_EXPECT_FALSE(test, page_track_written_take(w, &write));
+
+	/* The queue has them in the order in which it had room. */
+	for (i = 0; i < PAGE_TRACK_MAX_QUEUED + 2; i++) {
+		KUNIT_EXPECT_TRUE(test, take(w, &write));
+		page_track_written_told(w);
+	}
 	expect_none(test, w);
 }
 
@@ -372,6 +407,7 @@ static void writes_in_smm_are_told_apart(struct kunit *test)
 
 static struct kunit_case written_cases[] = {
 	KUNIT_CASE(gfns_are_told_once_in_order),
+	KUNIT_CASE(gfns_that_are_written_meanwhile_are_for_the_next_time),
 	KUNIT_CASE(gfn_that_is_written_while_it_is_told_is_told_again),
 	KUNIT_CASE(full_queue_loses_no_gfn),
 	KUNIT_CASE(queue_that_fills_again_loses_no_gfn),
