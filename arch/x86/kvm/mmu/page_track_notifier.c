@@ -4,8 +4,8 @@
  *
  * A tracker is a struct kvm_page_track_notifier_node in the list of its VM.  The
  * list changes under kvm->slots_arch_lock and is walked under it or in a
- * kvm->srcu read section.  All of KVM_RUN but the guest itself is one, so that
- * telling the trackers of an emulated write needs no lock of its own.
+ * kvm->srcu read section.  All of KVM_RUN is one but for the guest itself and a vCPU that
+ * sleeps, so that telling the trackers of an emulated write needs no lock of its own.
  *
  * The shadow MMU is the one tracker that is known here, and called directly.  What
  * others track is known to page_track_range.c, and when they are called to

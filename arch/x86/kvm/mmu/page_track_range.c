@@ -47,7 +47,6 @@ int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_no
 	*action = xa_to_value(part.entry);
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_page_track_next_range);
 
 int kvm_page_track_get_range_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
 				    enum kvm_page_track_mode mode)
