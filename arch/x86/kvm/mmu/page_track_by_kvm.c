@@ -117,7 +117,9 @@ void kvm_arch_guest_page_written(struct kvm *kvm, const struct kvm_memory_slot *
 
 	/*
 	 * The vCPU may not enter the guest for long, or it is not in KVM_RUN.  Wake nobody
-	 * here, as the vCPU may be on its way out of the CPU, under rq->lock.
+	 * here, as the vCPU may be on its way out of the CPU, under rq->lock.  The next
+	 * tick is soon enough: an IPI would have a vCPU that KVM writes for on the way in
+	 * leave the guest at once, and again if it has been told by then.
 	 */
 	irq_work_queue(&kvm->arch.track_notifier_head.by_kvm_irq_work);
 }
@@ -187,7 +189,7 @@ void kvm_page_track_init_by_kvm(struct kvm *kvm)
 {
 	struct kvm_page_track_notifier_head *head = &kvm->arch.track_notifier_head;
 
-	init_irq_work(&head->by_kvm_irq_work, queue_in_irq);
+	head->by_kvm_irq_work = IRQ_WORK_INIT_LAZY(queue_in_irq);
 	INIT_WORK(&head->by_kvm_work, tell_in_work);
 }
 

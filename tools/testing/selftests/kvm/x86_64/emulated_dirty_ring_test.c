@@ -25,14 +25,14 @@ static const unsigned int ring_entries[] = { 256, 1024 };
 static struct kvm_dirty_gfn *ring;
 static unsigned int nr_entries, next;
 
-static void stosb(unsigned long nr)
+static void store_up(unsigned long nr)
 {
 	unsigned long va = DATA_VA;
 
 	asm volatile(KVM_FEP "rep stosb" : "+D"(va), "+c"(nr) : "a"('x') : "memory");
 }
 
-static void insb_down(unsigned long nr)
+static void input_down(unsigned long nr)
 {
 	unsigned long va = DATA_VA + NR_INS - 1;
 
@@ -41,10 +41,10 @@ static void insb_down(unsigned long nr)
 
 static void guest_code(void)
 {
-	stosb(NR_FIRST);
-	stosb(NR_SECOND);
+	store_up(NR_FIRST);
+	store_up(NR_SECOND);
 	GUEST_SYNC(0);
-	insb_down(NR_INS);
+	input_down(NR_INS);
 	GUEST_SYNC(1);
 }
 
@@ -67,7 +67,7 @@ static unsigned int collect(struct kvm_vm *vm)
 }
 
 /* The CPU does what KVM has left: without the prefix, it writes by itself. */
-static void test_stosb(struct kvm_vcpu *vcpu)
+static void test_store(struct kvm_vcpu *vcpu)
 {
 	struct kvm_regs regs;
 	unsigned int nr;
@@ -84,7 +84,7 @@ static void test_stosb(struct kvm_vcpu *vcpu)
 	TEST_ASSERT(collect(vcpu->vm) <= 1, "The CPU has written one page only");
 }
 
-static void test_insb(struct kvm_vcpu *vcpu, const uint8_t *data)
+static void test_input(struct kvm_vcpu *vcpu, const uint8_t *data)
 {
 	unsigned int nr = 0, nr_full = 0, i;
 	struct kvm_run *run = vcpu->run;
@@ -146,9 +146,9 @@ int main(void)
 	virt_map(vm, DATA_VA, DATA_GPA, 1);
 	data = addr_gpa2hva(vm, DATA_GPA);
 
-	test_stosb(vcpu);
+	test_store(vcpu);
 	TEST_ASSERT(data[NR_SECOND - 1] == 'x' && !data[NR_SECOND], "The guest's data differ");
-	test_insb(vcpu, data);
+	test_input(vcpu, data);
 
 	kvm_vm_free(vm);
 	return 0;
