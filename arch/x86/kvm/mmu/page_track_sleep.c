@@ -23,11 +23,12 @@
  *
  * The vCPU sleeps as in kvm_vcpu_block(), but whether it has interrupts or not: they come
  * behind the instruction that it is at.  Like one that has halted, it is not woken when
- * the VM dies, but by a signal or by the next call on the tracker.  It holds nothing but vcpu->mutex.  In particular,
- * it is in no read section of kvm->srcu, for which others would have to wait: the tracker
- * may be freed meanwhile, and when it is closed, its list is emptied first and nobody
- * joins it any more.  So no sleeper refers to a tracker that has gone, and the one lock is
- * the VM's.
+ * the VM dies, but by a signal or by the next call on the tracker.
+ *
+ * It holds nothing but vcpu->mutex.  In particular, it is in no read section of kvm->srcu,
+ * for which others would have to wait: the tracker may be freed meanwhile, and when it is
+ * closed, its list is emptied first and nobody joins it any more.  So no sleeper refers to
+ * a tracker that has gone, and the one lock is the VM's.
  *
  * Of a vCPU, others touch what it sleeps for alone, which is there as long as the VM.
  * What an instruction asks for, and what a reply does, is not known here.
