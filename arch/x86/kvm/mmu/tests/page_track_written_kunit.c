@@ -113,28 +113,29 @@ static void gfns_are_told_once_in_order(struct kunit *test)
 	expect_none(test, w);
 }
 
-/* Whoever tells has an end, however many write meanwhile. */
+/* Whoever tells has an end, even if each gfn is written again whenever it is told. */
 static void gfns_that_are_written_meanwhile_are_for_the_next_time(struct kunit *test)
 {
+	const int all = PAGE_TRACK_MAX_QUEUED + 2;
 	struct page_track_written *w = create_set(test);
 	struct page_track_write write;
-	int i;
+	int i, nr = 0;
 
 	guard(mutex)(&w->tell_lock);
-	for (i = 0; i < PAGE_TRACK_MAX_QUEUED + 2; i++)
+	for (i = 0; i < all; i++)
 		mark(w, 0, FIRST + i, 0);
 
+	/* Once from the queue, and once by its bit. */
 	page_track_written_start(w);
-	for (i = 0; i < PAGE_TRACK_MAX_QUEUED + 2; i++) {
-		KUNIT_EXPECT_TRUE(test, page_track_written_take(w, &write));
-		KUNIT_EXPECT_EQ(test, write.gfn, FIRST + i);
-		mark(w, 0, FIRST + i, 0);
+	while (nr < 4 * all && page_track_written_take(w, &write)) {
+		mark(w, 0, write.gfn, 0);
 		page_track_written_told(w);
+		nr++;
 	}
-	KUNIT_EXPECT_FALSE(test, page_track_written_take(w, &write));
+	KUNIT_EXPECT_GE(test, nr, all);
+	KUNIT_EXPECT_LE(test, nr, 2 * all);
 
-	/* The queue has them in the order in which it had room. */
-	for (i = 0; i < PAGE_TRACK_MAX_QUEUED + 2; i++) {
+	for (i = 0; i < all; i++) {
 		KUNIT_EXPECT_TRUE(test, take(w, &write));
 		page_track_written_told(w);
 	}
