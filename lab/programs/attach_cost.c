@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "attach.h"
@@ -104,17 +103,7 @@ static uint64_t end(struct vmm *vmm)
 /* All pages have been written once, so that nothing is faulted in any more. */
 static void start_vmm(struct vmm *vmm)
 {
-	int socks[2];
-
-	TEST_ASSERT(!socketpair(AF_UNIX, SOCK_STREAM, 0, socks), "no sockets");
-	vmm->pid = fork();
-	if (!vmm->pid) {
-		close(socks[0]);
-		run_vmm(socks[1]);
-	}
-	close(socks[1]);
-	vmm->sock = socks[0];
-	TEST_ASSERT(read(vmm->sock, &vmm->vm_fd, sizeof(int)) == sizeof(int), "No VM");
+	vmm_start_with(vmm, run_vmm);
 	begin(vmm, PLAIN);
 	end(vmm);
 }

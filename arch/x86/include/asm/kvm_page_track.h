@@ -179,7 +179,7 @@ struct kvm_page_track_notifier_node {
 	/*
 	 * The vCPU is about to enter the guest, and somebody has made the request
 	 * KVM_REQ_PAGE_TRACK of it.  vcpu->run is there for an exit.  Only trackers of
-	 * userspace have this callback, of which the request is.
+	 * userspace have this callback: the request is for them.
 	 *
 	 * Returns 0 if it may, or else a number for whoever serves the request.
 	 * Context: as track_write.

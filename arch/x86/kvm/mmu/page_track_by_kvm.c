@@ -92,16 +92,15 @@ void kvm_arch_guest_page_written(struct kvm *kvm, const struct kvm_memory_slot *
 	struct page_track_write write = { .gfn = gfn, .as_id = slot->as_id };
 	struct kvm_vcpu *vcpu;
 
-	if (!kvm_page_track_has_external(kvm) || page_track_is_internal(slot))
-		return;
-
 	/*
 	 * What was written is visible before the look-up: who tracks the gfn from now on
 	 * sees the bytes, or is found.  Pairs with the smp_mb() in kvm_page_track_wait(),
-	 * behind a change of what is tracked.  The check above needs no order: whoever was
-	 * registered by then has yet to add a range.
+	 * behind a change of what is tracked.
 	 */
 	smp_mb();
+
+	if (!kvm_page_track_has_external(kvm) || page_track_is_internal(slot))
+		return;
 
 	/* What an interrupt writes is not by the vCPU that it interrupts. */
 	vcpu = in_task() ? kvm_get_running_vcpu() : NULL;

@@ -58,7 +58,8 @@ static void push_event(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 
 /*
  * Give the page of @event up.  Returns whether to tell: not if once gave it up before, and
- * whoever did that has told then.  Tell under the lock, before userspace can track the page again.
+ * whoever did that has told then.  Tell under the lock, before userspace can track the
+ * page again.
  */
 static bool untrack_once(struct kvm *kvm, struct page_tracker *tracker,
 			 struct kvm_page_track_event *event)

@@ -123,6 +123,25 @@ static void register_of_no_vm_is_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kvm_page_track_register_notifier(NULL, &t->node), -ESRCH);
 }
 
+/* It is that of trackers of userspace, whose results KVM_RUN knows. */
+static int enter(struct kvm_vcpu *vcpu, struct kvm_page_track_notifier_node *node)
+{
+	return 0;
+}
+
+static void register_with_track_enter_is_refused(struct kunit *test)
+{
+	struct tracker *t = create_tracker(test);
+
+	t->node.track_enter = enter;
+	KUNIT_EXPECT_EQ(test, register_tracker(test, t), -EINVAL);
+	KUNIT_EXPECT_EQ(test, users(test), 1);
+
+	t->node.track_enter = NULL;
+	KUNIT_EXPECT_EQ(test, register_tracker(test, t), 0);
+	unregister_tracker(test, t);
+}
+
 static void register_of_unreadable_vm_is_refused(struct kunit *test)
 {
 	struct tracker *t = create_tracker(test);
@@ -430,6 +449,7 @@ static void flag_change_is_not_told(struct kunit *test)
 static struct kunit_case notifier_cases[] = {
 	KUNIT_CASE(register_takes_a_reference),
 	KUNIT_CASE(register_of_no_vm_is_refused),
+	KUNIT_CASE(register_with_track_enter_is_refused),
 	KUNIT_CASE(register_of_unreadable_vm_is_refused),
 	KUNIT_CASE(vm_with_tracker_stays_readable),
 	KUNIT_CASE(register_of_foreign_vm_is_refused),

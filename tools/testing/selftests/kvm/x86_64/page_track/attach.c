@@ -62,7 +62,7 @@ static void run_vmm(int sock)
 	_exit(0);
 }
 
-void vmm_start(struct vmm *vmm)
+void vmm_start_with(struct vmm *vmm, void (*run)(int sock))
 {
 	int socks[2];
 
@@ -70,11 +70,16 @@ void vmm_start(struct vmm *vmm)
 	vmm->pid = fork();
 	if (!vmm->pid) {
 		close(socks[0]);
-		run_vmm(socks[1]);
+		run(socks[1]);
 	}
 	close(socks[1]);
 	vmm->sock = socks[0];
 	TEST_ASSERT(read(vmm->sock, &vmm->vm_fd, sizeof(int)) == sizeof(int), "No VM");
+}
+
+void vmm_start(struct vmm *vmm)
+{
+	vmm_start_with(vmm, run_vmm);
 }
 
 uint64_t vmm_store(struct vmm *vmm, uint32_t val)

@@ -21,6 +21,11 @@ struct vmm {
  * an exit that it does not know.
  */
 void vmm_start(struct vmm *vmm);
+/*
+ * The same with a VMM of the caller's: @run writes the VM's file descriptor to @sock, an int,
+ * does what it reads from there, and does not return.
+ */
+void vmm_start_with(struct vmm *vmm, void (*run)(int sock));
 /* Have its guest store @val.  Returns how many pages of the VM are tracked then. */
 uint64_t vmm_store(struct vmm *vmm, uint32_t val);
 /* Have its guest store 0, 1 and so on, until it is killed. */
