@@ -3,6 +3,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/completion.h>
+#include <linux/jiffies.h>
 #include <linux/workqueue.h>
 
 #include "page_track_kunit.h"
@@ -291,9 +292,10 @@ static void move_with_first_root(struct kunit *test, bool fail)
 {
 	struct first_root *root = kunit_kzalloc(test, sizeof(*root), GFP_KERNEL);
 	gfn_t from = PTK_BASE + 3, to = PTK_BASE;
+	unsigned long give_up = jiffies + 60 * HZ;
 	struct kvm_page_track_notifier_node *n;
 	struct kvm_memory_slot *slot;
-	int i, r;
+	int r;
 
 	if (kvm_memslots_have_rmaps(ptk_kvm(test)))
 		kunit_skip(test, "without TDP MMU, each slot has rmaps");
@@ -312,13 +314,11 @@ static void move_with_first_root(struct kunit *test, bool fail)
 	queue_work(system_unbound_wq, &root->work);
 	wait_for_completion(&root->started);
 
-	/* The other thread may not come in time. */
-	for (i = 0; i < 100; i++) {
+	/* The other thread may not come in time: move until it does. */
+	do {
 		swap(from, to);
 		r = ptk_set_slot(test, PTK_SLOT, to, PTK_NPAGES, 0);
-		if (r || READ_ONCE(root->done))
-			break;
-	}
+	} while (!r && !READ_ONCE(root->done) && time_before(jiffies, give_up));
 	KUNIT_EXPECT_EQ(test, r, fail ? -ENOMEM : 0);
 	WRITE_ONCE(root->stop, true);
 	flush_work(&root->work);
