@@ -221,14 +221,15 @@ static void *set_slot(void *arg)
 
 /*
  * Have trackers change what they track of the slot while it comes to @gpa.  Return
- * whether they changed something before it had come.
+ * whether they changed something before it had come: twice, as a change that waits may
+ * end before the other thread says that it is done.
  */
 static bool change_meanwhile(struct setter *s, uint64_t gpa, struct tracker *some,
 			     struct tracker *gone)
 {
 	uint64_t pages = tg_stat(s->g, "page_track_pages"), i, step = NEW_SIZE / 64;
-	bool in_time = false;
 	pthread_t thread;
+	int nr = 0;
 
 	s->gpa = gpa;
 	atomic_store(&s->done, false);
@@ -240,12 +241,12 @@ static bool change_meanwhile(struct setter *s, uint64_t gpa, struct tracker *som
 	for (i = 0; i < 64; i++) {
 		tracker_remove(some, gpa + i * step, step);
 		tracker_add(some, gpa + i * step, PAGE_SIZE, TRACKER_NOTIFY);
-		in_time |= !atomic_load(&s->done);
+		nr += !atomic_load(&s->done);
 	}
 
 	tracker_close(gone);
 	pthread_join(thread, NULL);
-	return in_time;
+	return nr > 1;
 }
 
 /* A slot counts what its trackers have in the end, whatever they do meanwhile. */
