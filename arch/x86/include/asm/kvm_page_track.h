@@ -212,7 +212,7 @@ struct kvm_page_track_notifier_node {
  *
  * Returns 0, -EINVAL if @n has track_enter, -ESRCH if @kvm is NULL or not of the calling
  * process, -EOPNOTSUPP if its memory is private or was to be encrypted, -EOVERFLOW if it has
- * 2^16 - 1 - 2^14 trackers already, or, with track_by_kvm only, -ENOMEM.
+ * 2^15 - 1 trackers already, or, with track_by_kvm only, -ENOMEM.
  * Context: process, may sleep; takes kvm->slots_arch_lock.
  */
 int kvm_page_track_register_notifier(struct kvm *kvm,

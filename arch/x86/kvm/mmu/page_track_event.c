@@ -26,16 +26,37 @@
 #include "page_track_question.h"
 #include "page_track_range.h"
 #include "page_track_sleep.h"
+#include "page_track_step.h"
 #include "page_track_untracked.h"
 
 static_assert((int)KVM_PAGE_TRACK_WRITE == KVM_PAGE_TRACK_MODE_WRITE);
 
+/* The vCPU is behind what it did itself.  How many bytes it has written is not known. */
+static void fill_stepped(const struct kvm_page_track_access *access,
+			 struct kvm_page_track_event *event)
+{
+	event->flags &= ~KVM_PAGE_TRACK_EVENT_GVA;
+	event->flags |= KVM_PAGE_TRACK_EVENT_STEPPED;
+	if (access->gva_valid)
+		event->flags |= KVM_PAGE_TRACK_EVENT_GVA;
+	if (access->page_walk)
+		event->flags |= KVM_PAGE_TRACK_EVENT_PAGE_WALK;
+	event->len = 0;
+}
+
 static void fill_event(struct kvm_vcpu *vcpu, struct kvm_page_track_event *event)
 {
+	const struct kvm_page_track_access *stepped;
+	u64 rip = kvm_rip_read(vcpu);
+
+	stepped = kvm_page_track_stepped(vcpu, &rip);
+	if (stepped)
+		fill_stepped(stepped, event);
+
 	event->time = ktime_get_ns();
 	event->vcpu_id = vcpu->vcpu_id;
 	event->flags |= page_track_vcpu_flags(vcpu);
-	event->rip = kvm_rip_read(vcpu);
+	event->rip = rip;
 	event->cr3 = kvm_read_cr3(vcpu);
 }
 
@@ -204,6 +225,21 @@ static bool lacks_room(struct kvm_vcpu *vcpu, struct page_tracker *tracker)
 	return !page_track_ring_has_room(&tracker->ring);
 }
 
+/* Have the CPU do what KVM cannot emulate, or, if it has to be, give the page up. */
+static int do_unemulated(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
+			 u8 action, struct page_tracker *tracker)
+{
+	int r = 0;
+
+	if (tracker->flags & KVM_PAGE_TRACKER_STEP &&
+	    action == KVM_PAGE_TRACK_ACTION_NOTIFY)
+		r = kvm_page_track_step(vcpu, access, action, &tracker->node);
+	if (!r)
+		return untrack_page(vcpu, access, action, tracker);
+
+	return r < 0 ? r : KVM_PAGE_TRACK_STOP;
+}
+
 static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access,
 			  u8 action, struct kvm_page_track_notifier_node *node)
 {
@@ -219,8 +255,10 @@ static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *a
 		       page_track_ask(vcpu, node, tracker->user_data, access) :
 		       KVM_PAGE_TRACK_WANT_DATA;
 
+	/* What it does in a step, KVM cannot emulate. */
+	access->unemulated |= kvm_page_track_in_step(vcpu);
 	if (access->unemulated)
-		return untrack_page(vcpu, access, action, tracker);
+		return do_unemulated(vcpu, access, action, tracker);
 
 	/* Of what the emulator writes, tracker_write() will tell. */
 	if (action != KVM_PAGE_TRACK_ACTION_ONCE || access->data)

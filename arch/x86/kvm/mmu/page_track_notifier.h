@@ -14,10 +14,10 @@
 /*
  * How many trackers may be registered.  Each counts a gfn once at most.  What is
  * left of a counter is for the shadow MMU, whose additions must not fail: it has
- * fewer than 2^13 upper-level shadow pages of one gfn, see union
+ * fewer than 2^14 upper-level shadow pages of one gfn, see union
  * kvm_mmu_page_role; leave it twice that.
  */
-#define KVM_PAGE_TRACK_MAX_TRACKERS	(USHRT_MAX - BIT(14))
+#define KVM_PAGE_TRACK_MAX_TRACKERS	(USHRT_MAX - BIT(15))
 
 /* Context: kvm->srcu or kvm->slots_arch_lock held. */
 static inline struct hlist_head *kvm_page_track_notifiers(struct kvm *kvm)

@@ -38,6 +38,8 @@
 #define KVM_PAGE_TRACK_CAP(mode, action)	(1u << (8 * (mode) + (action)))
 /* In place of an action: untracked pages of the mode can be collected. */
 #define KVM_PAGE_TRACK_CAP_COLLECT		7
+/* In place of an action: KVM_PAGE_TRACKER_STEP. */
+#define KVM_PAGE_TRACK_CAP_STEP			6
 
 /*
  * KVM_CREATE_PAGE_TRACKER, on the VM's file descriptor, or KVM_ATTACH_PAGE_TRACKER, on
@@ -55,7 +57,8 @@ struct kvm_create_page_tracker {
 	__s32 vm_fd;		/* to attach; to create, zero */
 #define KVM_PAGE_TRACKER_LOSSY		0x01	/* without room, events are lost */
 #define KVM_PAGE_TRACKER_WAIT		0x02	/* vCPUs wait in KVM_RUN */
-	__u32 flags;		/* to attach, one of them at least */
+#define KVM_PAGE_TRACKER_STEP		0x04	/* the CPU does what KVM cannot emulate */
+	__u32 flags;		/* to attach, one of the first two at least */
 	__u32 reserved[7];	/* zero */
 };
 
@@ -119,6 +122,7 @@ struct kvm_page_track_event {
 #define KVM_PAGE_TRACK_EVENT_SMM	0x040	/* in the address space of SMM */
 #define KVM_PAGE_TRACK_EVENT_BY_KVM	0x080	/* KVM itself wrote to the page */
 #define KVM_PAGE_TRACK_EVENT_ASKS	0x100	/* the vCPU waits for KVM_PAGE_TRACK_REPLY */
+#define KVM_PAGE_TRACK_EVENT_STEPPED	0x200	/* the CPU did it, see KVM_PAGE_TRACKER_STEP */
 	__u32 flags;
 	__u8 mode;
 #define KVM_PAGE_TRACK_PHASE_BEFORE	0

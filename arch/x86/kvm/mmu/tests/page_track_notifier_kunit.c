@@ -192,13 +192,13 @@ static void register_costs_no_memory(struct kunit *test)
 	unregister_tracker(test, t);
 }
 
-/* Counters have room for all trackers, and 2^14 for the shadow MMU. */
+/* Counters have room for all trackers, and 2^15 for the shadow MMU. */
 static void register_ends_at_its_limit(struct kunit *test)
 {
 	unsigned int *nr = &ptk_kvm(test)->arch.track_notifier_head.nr_external;
 	struct tracker *t = create_tracker(test);
 
-	KUNIT_EXPECT_EQ(test, KVM_PAGE_TRACK_MAX_TRACKERS + BIT(14), USHRT_MAX);
+	KUNIT_EXPECT_EQ(test, KVM_PAGE_TRACK_MAX_TRACKERS + BIT(15), USHRT_MAX);
 
 	*nr = KVM_PAGE_TRACK_MAX_TRACKERS;
 	KUNIT_EXPECT_EQ(test, register_tracker(test, t), -EOVERFLOW);

@@ -104,6 +104,9 @@ bool exact_is_same(struct exact *x, const char *name, const struct exact_outcome
 #define EXACT_NR_STATES	4
 void exact_run_table(struct exact *x, const struct exact_insn *insns,
 		     const struct exact_insn *end, const char *code, int nr_states);
+/* The same, but the CPU steps what KVM cannot emulate. */
+void exact_step_table(struct exact *x, const struct exact_insn *insns,
+		      const struct exact_insn *end, const char *code, int nr_states);
 
 /*
  * A group of pages, at va = gpa: one of a kind of its own between two that are RAM, and

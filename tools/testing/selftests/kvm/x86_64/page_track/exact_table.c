@@ -29,6 +29,7 @@ struct table {
 	const struct state *state;
 	uint64_t rip;
 	uint8_t before[PAGE_SIZE];
+	uint32_t tracker_flags;
 	bool failed;
 };
 
@@ -96,6 +97,23 @@ static void check_event(struct table *t, const struct kvm_page_track_event *e, u
 	}
 }
 
+/* What KVM cannot emulate: was the page given up, or the instruction stepped? */
+static void check_unemulated(struct table *t, const struct kvm_page_track_event *e)
+{
+	uint64_t offset = e->gpa - EXACT_GPA;
+
+	if (!(e->flags & KVM_PAGE_TRACK_EVENT_UNTRACKED) != !!t->tracker_flags)
+		return fail(t, t->tracker_flags ? "was given up" : "was not given up");
+	if (!t->tracker_flags)
+		return;
+
+	if (e->rip != t->rip)
+		fail(t, "the RIP of a step is wrong");
+	if (offset >= PAGE_SIZE || memcmp(e->data, t->x->mem[0] + offset,
+					  min_t(int, sizeof(e->data), PAGE_SIZE - offset)))
+		fail(t, "the bytes of a step are not those in memory");
+}
+
 /* Take all events; @nr of @len bytes are wanted, or fewer for the same bytes. */
 static void check_events(struct table *t, const struct exact_outcome *o)
 {
@@ -108,7 +126,9 @@ static void check_events(struct table *t, const struct exact_outcome *o)
 		want = 0;
 
 	while (tracker_pop(&t->t, &e)) {
-		if (e.flags & KVM_PAGE_TRACK_EVENT_UNEMULATED) {
+		if (e.flags & (KVM_PAGE_TRACK_EVENT_UNEMULATED |
+			       KVM_PAGE_TRACK_EVENT_STEPPED)) {
+			check_unemulated(t, &e);
 			nr_given_up++;
 			continue;
 		}
@@ -126,7 +146,7 @@ static void check_events(struct table *t, const struct exact_outcome *o)
 		return;
 
 	if (nr_given_up != !t->insn->nr)
-		fail(t, nr_given_up ? "was given up" : "was not given up");
+		fail(t, nr_given_up ? "was not emulated" : "was emulated");
 	if (nr > want || len != want * t->insn->len) {
 		pr_info("%d events of %d bytes, want %d of %d\n", nr, len, want,
 			want * t->insn->len);
@@ -213,8 +233,9 @@ static int run_state(struct table *t, const struct exact_insn *insns, int nr,
 	return nr_failed;
 }
 
-void exact_run_table(struct exact *x, const struct exact_insn *insns,
-		     const struct exact_insn *end, const char *code, int nr_states)
+static void run_table(struct exact *x, const struct exact_insn *insns,
+		      const struct exact_insn *end, const char *code, int nr_states,
+		      uint32_t tracker_flags)
 {
 	static struct table t;
 	struct exact_outcome *want;
@@ -227,7 +248,8 @@ void exact_run_table(struct exact *x, const struct exact_insn *insns,
 	TEST_ASSERT(want, "No memory for %d outcomes", nr);
 
 	t.x = x;
-	tracker_create(x->g->vm, &t.t, NR_EVENTS, 0, 0);
+	t.tracker_flags = tracker_flags;
+	tracker_create(x->g->vm, &t.t, NR_EVENTS, tracker_flags, 0);
 	for (i = 0; i < nr_states && i < EXACT_NR_STATES; i++) {
 		t.state = &states[i];
 		nr_failed += run_state(&t, insns, nr, want);
@@ -239,4 +261,16 @@ void exact_run_table(struct exact *x, const struct exact_insn *insns,
 		    nr_failed, nr, nr_states);
 	pr_info("%d instructions of %d-bit code in %d states are as without tracking\n", nr,
 		x->bits, nr_states);
+}
+
+void exact_run_table(struct exact *x, const struct exact_insn *insns,
+		     const struct exact_insn *end, const char *code, int nr_states)
+{
+	run_table(x, insns, end, code, nr_states, 0);
+}
+
+void exact_step_table(struct exact *x, const struct exact_insn *insns,
+		      const struct exact_insn *end, const char *code, int nr_states)
+{
+	run_table(x, insns, end, code, nr_states, KVM_PAGE_TRACKER_STEP);
 }

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page tracking, layer 2: the CPU does itself what KVM cannot emulate.
+ *
+ * 1. The guest has faulted on a tracked page, and KVM cannot emulate what it was at: the
+ *    instruction, or the delivery of an event.  A tracker calls kvm_page_track_step().
+ * 2. The vCPU goes on in the view: roots of their own, whose role has the bit "step".
+ *    There, too, tracked pages are write-protected, but the one that it has faulted on is
+ *    open.  Other vCPUs do not see it open.
+ * 3. The vCPU comes back behind one instruction, as vendor code has set TF and intercepts
+ *    all exceptions, since their delivery would save TF; or behind the event, by an
+ *    immediate exit.  No other event is injected.
+ * 4. If it faults on the way, on what the view does not map yet, the step goes on.  If
+ *    that is another tracked page, its trackers are called as in step 1, and may open it
+ *    as well.
+ * 5. Any other exit ends the step before it is handled: the pages are closed, and the
+ *    vCPU leaves the view.  If it has come to the end of the instruction or event, each
+ *    tracker that has opened a page is told.  Else, the guest is where it was, or takes
+ *    the exception of the instruction, and whatever it does next starts again.
+ *
+ * One vCPU of a VM is in the view at a time, so that none uses what another has opened.
+ * A vCPU that has to step waits for the one before; those that need no step never wait.
+ * TLBs may keep what was open: the view is flushed whenever a vCPU enters it.
+ *
+ * Trackers are known by their id, as they may be gone when the step ends.  What they make
+ * of a step is not known here.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kvm_host.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+
+#include "kvm_cache_regs.h"
+#include "kvm_emulate.h"
+#include "mmu.h"
+#include "mmu_internal.h"
+#include "page_track.h"
+#include "page_track_notifier.h"
+#include "page_track_step.h"
+#include "x86.h"
+
+/* Pages that one step can open, and trackers that it tells of each. */
+#define MAX_PAGES	8
+#define MAX_TRACKERS	8
+
+struct open_page {
+	struct kvm_page_track_access access;
+	u64 ids[MAX_TRACKERS];
+	u8 actions[MAX_TRACKERS];
+	u8 nr_ids;
+};
+
+/* What a vCPU keeps, from its first step on. */
+struct kvm_page_track_step {
+	struct kvm_mmu *mmu;
+	u64 rip;
+	struct open_page pages[MAX_PAGES];
+	u8 nr_pages;
+	const struct open_page *telling;
+};
+
+bool kvm_page_track_can_step(void)
+{
+	return kvm_x86_ops.can_step;
+}
+
+static struct open_page *find_page(struct kvm_page_track_step *step, gfn_t gfn)
+{
+	int i;
+
+	for (i = 0; i < step->nr_pages; i++) {
+		if (gpa_to_gfn(step->pages[i].access.gpa) == gfn)
+			return &step->pages[i];
+	}
+
+	return NULL;
+}
+
+bool __kvm_page_track_is_open(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	return find_page(vcpu->arch.page_track_stepping, gfn);
+}
+
+/* Whether @vcpu is the one that steps now.  If not, the other one has come to its end. */
+static bool start_step(struct kvm_vcpu *vcpu)
+{
+	struct kvm_vcpu **stepper = &vcpu->kvm->arch.page_track_stepper;
+
+	if (!cmpxchg(stepper, NULL, vcpu))
+		return true;
+
+	/* On a signal, KVM_RUN returns, and the guest faults again in the next one. */
+	wait_var_event_interruptible(stepper, !READ_ONCE(*stepper));
+	return false;
+}
+
+/*
+ * The guest must not see TF.  What reads or saves it, or is not followed by its #DB, cannot
+ * be stepped.
+ */
+static bool can_step_insn(struct kvm_vcpu *vcpu)
+{
+	const struct x86_emulate_ctxt *ctxt = vcpu->arch.emulate_ctxt;
+
+	if (ctxt->opcode_len == 2) {
+		switch (ctxt->b) {
+		case 0x05:		/* SYSCALL */
+		case 0x07:		/* SYSRET */
+		case 0x34:		/* SYSENTER */
+		case 0x35:		/* SYSEXIT */
+		case 0xb2:		/* LSS */
+			return false;
+		}
+	}
+
+	if (ctxt->opcode_len == 1) {
+		switch (ctxt->b) {
+		case 0x17:		/* POP SS */
+		case 0x8e:		/* MOV to a segment register */
+		case 0x9c:		/* PUSHF */
+		case 0x9d:		/* POPF */
+		case 0xcc ... 0xcf:	/* INT3, INT n, INTO, IRET */
+		case 0xf1:		/* INT1 */
+			return false;
+		}
+	}
+
+	return kvm_x86_call(can_step)(vcpu);
+}
+
+static int enter_view(struct kvm_vcpu *vcpu)
+{
+	bool delivers = kvm_event_needs_reinjection(vcpu);
+	struct kvm_page_track_step *step;
+
+	/* What nested guests do is up to their hypervisor's page tables as well. */
+	if (is_guest_mode(vcpu) || (!delivers && !can_step_insn(vcpu)))
+		return 0;
+
+	step = vcpu->arch.page_track_stepping;
+	if (!step) {
+		step = kzalloc(sizeof(*step), GFP_KERNEL_ACCOUNT);
+		if (!step)
+			return -ENOMEM;
+		vcpu->arch.page_track_stepping = step;
+	}
+
+	if (!start_step(vcpu))
+		return 1;
+
+	step->nr_pages = 0;
+	step->rip = kvm_rip_read(vcpu);
+	step->mmu = vcpu->arch.mmu;
+	vcpu->arch.page_track_step = delivers ? KVM_PAGE_TRACK_STEP_EVENT :
+						KVM_PAGE_TRACK_STEP_INSN;
+	kvm_mmu_set_view(vcpu, true);
+	return 1;
+}
+
+/* Returns 1, or 0 if there is no room. */
+static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
+		     u8 action, u64 id)
+{
+	struct kvm_page_track_step *step = vcpu->arch.page_track_stepping;
+	gfn_t gfn = gpa_to_gfn(access->gpa);
+	struct open_page *page = find_page(step, gfn);
+	int i;
+
+	/* A page table of the guest stays write-protected as long as it is shadowed. */
+	kvm_mmu_unshadow_gfn(vcpu->kvm, gfn);
+
+	if (!page) {
+		if (step->nr_pages == MAX_PAGES)
+			return 0;
+		page = &step->pages[step->nr_pages++];
+		page->access = *access;
+		page->access.data = NULL;
+		page->nr_ids = 0;
+	}
+
+	for (i = 0; i < page->nr_ids; i++) {
+		if (page->ids[i] == id)
+			return 1;
+	}
+
+	if (page->nr_ids == MAX_TRACKERS)
+		return 0;
+	page->ids[page->nr_ids] = id;
+	page->actions[page->nr_ids++] = action;
+	return 1;
+}
+
+int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
+			u8 action, const struct kvm_page_track_notifier_node *n)
+{
+	int r;
+
+	if (!kvm_page_track_in_step(vcpu)) {
+		r = enter_view(vcpu);
+		if (r <= 0)
+			return r;
+		/* It was another vCPU's turn. */
+		if (!kvm_page_track_in_step(vcpu))
+			return 1;
+	}
+
+	return open_page(vcpu, access, action, n->id);
+}
+
+/* From now on, nobody in the view can write to the pages of @step. */
+static void close_pages(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
+{
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
+	int i;
+
+	write_lock(&vcpu->kvm->mmu_lock);
+	for (i = 0; i < step->nr_pages; i++) {
+		gfn = gpa_to_gfn(step->pages[i].access.gpa);
+		slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
+		if (slot)
+			kvm_mmu_view_write_protect(vcpu->kvm, slot, gfn);
+	}
+	write_unlock(&vcpu->kvm->mmu_lock);
+}
+
+static void leave_view(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
+{
+	vcpu->arch.page_track_step = KVM_PAGE_TRACK_NO_STEP;
+	close_pages(vcpu, step);
+
+	KVM_BUG_ON(step->mmu != vcpu->arch.mmu, vcpu->kvm);
+	kvm_mmu_set_view(vcpu, false);
+
+	/* The next one finds the pages closed.  Pairs with the cmpxchg() in start_step(). */
+	smp_store_release(&vcpu->kvm->arch.page_track_stepper, NULL);
+	wake_up_var(&vcpu->kvm->arch.page_track_stepper);
+
+	/* Events have waited. */
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+
+static void tell_page(struct kvm_vcpu *vcpu, const struct open_page *page)
+{
+	const struct kvm_page_track_access *access = &page->access;
+	struct kvm_page_track_notifier_node *n;
+	u8 data[KVM_PAGE_TRACK_STEP_DATA];
+	int bytes, i;
+
+	bytes = min_t(int, sizeof(data), PAGE_SIZE - offset_in_page(access->gpa));
+	if (kvm_vcpu_read_guest(vcpu, access->gpa, data, bytes))
+		return;
+
+	for (i = 0; i < page->nr_ids; i++) {
+		n = kvm_page_track_find_notifier(vcpu->kvm, page->ids[i]);
+		if (n && n->track_write)
+			n->track_write(vcpu, access->gpa, access->gva_valid ? access->gva : 0,
+				       data, bytes, page->actions[i], n);
+	}
+}
+
+void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done)
+{
+	struct kvm_page_track_step *step = vcpu->arch.page_track_stepping;
+	int i;
+
+	if (kvm_page_track_steps_event(vcpu))
+		done = !kvm_event_needs_reinjection(vcpu);
+
+	if (done)
+		++vcpu->kvm->stat.page_track_steps;
+	leave_view(vcpu, step);
+
+	for (i = 0; done && i < step->nr_pages; i++) {
+		step->telling = &step->pages[i];
+		tell_page(vcpu, step->telling);
+	}
+	step->telling = NULL;
+}
+EXPORT_SYMBOL_GPL(__kvm_page_track_end_step);
+
+const struct kvm_page_track_access *kvm_page_track_stepped(struct kvm_vcpu *vcpu, u64 *rip)
+{
+	struct kvm_page_track_step *step = vcpu->arch.page_track_stepping;
+
+	if (!step || !step->telling)
+		return NULL;
+
+	*rip = step->rip;
+	return &step->telling->access;
+}
+
+void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error,
+				   u32 error, gva_t address)
+{
+	struct x86_exception fault = {
+		.vector = vector,
+		.error_code_valid = true,
+		.error_code = error,
+		.address = address,
+	};
+
+	kvm_page_track_end_step(vcpu, false);
+
+	if (vector == PF_VECTOR)
+		kvm_inject_page_fault(vcpu, &fault, true);
+	else if (has_error)
+		kvm_queue_exception_e(vcpu, vector, error);
+	else
+		kvm_queue_exception(vcpu, vector);
+}
+EXPORT_SYMBOL_GPL(kvm_page_track_step_exception);
+
+void kvm_page_track_free_step(struct kvm_vcpu *vcpu)
+{
+	kfree(vcpu->arch.page_track_stepping);
+}

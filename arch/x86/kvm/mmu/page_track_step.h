@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Page tracking, layer 2: the CPU does itself what KVM cannot emulate, see
+ * page_track_step.c.
+ *
+ * Whatever has no other context is for the vCPU's thread.
+ */
+#ifndef __KVM_X86_PAGE_TRACK_STEP_H
+#define __KVM_X86_PAGE_TRACK_STEP_H
+
+#include <linux/kvm_host.h>
+
+/* vcpu->arch.page_track_step: what the vCPU does in the view, if it is there. */
+enum kvm_page_track_step_kind {
+	KVM_PAGE_TRACK_NO_STEP,
+	/* One instruction. */
+	KVM_PAGE_TRACK_STEP_INSN,
+	/* It takes the event that KVM injects. */
+	KVM_PAGE_TRACK_STEP_EVENT,
+};
+
+/* Is @vcpu to execute one instruction, and no more?  Context: any of @vcpu's thread. */
+static inline bool kvm_page_track_steps_insn(struct kvm_vcpu *vcpu)
+{
+	return unlikely(vcpu->arch.page_track_step == KVM_PAGE_TRACK_STEP_INSN);
+}
+
+/* Is @vcpu to take an event, and to come back before the first instruction? */
+static inline bool kvm_page_track_steps_event(struct kvm_vcpu *vcpu)
+{
+	return unlikely(vcpu->arch.page_track_step == KVM_PAGE_TRACK_STEP_EVENT);
+}
+
+static inline bool kvm_page_track_in_step(struct kvm_vcpu *vcpu)
+{
+	return unlikely(vcpu->arch.page_track_step != KVM_PAGE_TRACK_NO_STEP);
+}
+
+#ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING
+/*
+ * Have @vcpu do what has led to @access itself, with @access's page open to it alone, and
+ * tell @n of it afterwards by track_write: of the bytes from @access->gpa on, to the end
+ * of the page or KVM_PAGE_TRACK_STEP_DATA.  During that call, kvm_page_track_stepped()
+ * knows the access.  Another page of the same step is added.
+ *
+ * Returns 1 if the guest is to go on, where the vCPU may have to fault again first; 0 if
+ * there can be no step; or -ENOMEM.
+ * Context: track_access of @n, kvm->srcu held, may sleep.
+ */
+int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
+			u8 action, const struct kvm_page_track_notifier_node *n);
+
+#define KVM_PAGE_TRACK_STEP_DATA	64
+
+/*
+ * What is being told of a step: the access that faulted, and the instruction's rip.  NULL
+ * if KVM has emulated what is told.
+ *
+ * Context: track_write.
+ */
+const struct kvm_page_track_access *kvm_page_track_stepped(struct kvm_vcpu *vcpu, u64 *rip);
+
+/* Can KVM have guests of this host step? */
+bool kvm_page_track_can_step(void);
+
+bool __kvm_page_track_is_open(struct kvm_vcpu *vcpu, gfn_t gfn);
+void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done);
+
+/*
+ * May @vcpu write to @gfn though it is tracked?
+ *
+ * Context: @vcpu's thread.
+ */
+static inline bool kvm_page_track_is_open(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	return kvm_page_track_in_step(vcpu) && __kvm_page_track_is_open(vcpu, gfn);
+}
+
+/*
+ * Whatever it was, the exit is not one that a step goes on after: leave the view.  An
+ * instruction was executed if @done; whether an event was taken is known.
+ *
+ * Context: before the exit is handled, kvm->srcu held, may sleep.
+ */
+static inline void kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done)
+{
+	if (kvm_page_track_in_step(vcpu))
+		__kvm_page_track_end_step(vcpu, done);
+}
+
+/*
+ * As kvm_page_track_end_step(), for an exception of the instruction that KVM has
+ * intercepted for the sake of the step only: it is the guest's.
+ */
+void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error,
+				   u32 error, gva_t address);
+
+/* Free what @vcpu keeps.  Context: @vcpu will not run any more. */
+void kvm_page_track_free_step(struct kvm_vcpu *vcpu);
+#else
+static inline bool kvm_page_track_is_open(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	return false;
+}
+
+static inline void kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done) {}
+static inline void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector,
+						 bool has_error, u32 error, gva_t address) {}
+static inline void kvm_page_track_free_step(struct kvm_vcpu *vcpu) {}
+#endif
+
+#endif /* __KVM_X86_PAGE_TRACK_STEP_H */

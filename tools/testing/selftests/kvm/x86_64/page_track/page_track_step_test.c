@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What KVM's emulator does not know, the CPU does itself on a tracked page, each time,
+ * if the tracker wants it: the page stays tracked, and each write is told.
+ */
+#include <string.h>
+
+#include "cases.h"
+#include "stats.h"
+#include "tracker.h"
+
+/* Missing in processor.h. */
+#define X86_FEATURE_AVX	KVM_X86_CPU_FEATURE(0x1, 0, ECX, 28)
+
+#define VA		0x40000000ul
+#define GPA		tg_data(0)
+#define ROUNDS		3
+
+/* Have the guest's AVX and XSAVE work.  False if the CPU has none: skip the case. */
+static bool enable_avx(struct tiny_guest *g)
+{
+	struct kvm_xcrs xcrs = { .nr_xcrs = 1 };
+	struct kvm_sregs sregs;
+
+	if (!kvm_cpu_has(X86_FEATURE_AVX) || !kvm_cpu_has(X86_FEATURE_XSAVE)) {
+		g->skip = "the CPU has no AVX or no XSAVE";
+		return false;
+	}
+
+	vcpu_sregs_get(g->vcpu, &sregs);
+	sregs.cr4 |= X86_CR4_OSXSAVE;
+	vcpu_sregs_set(g->vcpu, &sregs);
+
+	xcrs.xcrs[0].value = XFEATURE_MASK_FP | XFEATURE_MASK_SSE | XFEATURE_MASK_YMM;
+	vcpu_xcrs_set(g->vcpu, &xcrs);
+	return true;
+}
+
+static void map_pages(struct tiny_guest *g)
+{
+	tg_map(g, VA, GPA);
+	tg_map(g, VA + PAGE_SIZE, GPA + PAGE_SIZE);
+}
+
+/* The event of a step that has written at @offset, where memory has the bytes. */
+static void check_event(struct tiny_guest *g, struct tracker *t, enum tg_op op, int offset)
+{
+	struct kvm_page_track_event e;
+
+	TEST_ASSERT(tracker_pop(t, &e), "Operation %d was not told", op);
+	TEST_ASSERT(e.flags & KVM_PAGE_TRACK_EVENT_STEPPED &&
+		    !(e.flags & KVM_PAGE_TRACK_EVENT_UNTRACKED), "flags are 0x%x", e.flags);
+	TEST_ASSERT_EQ(e.gpa, GPA + offset);
+	TEST_ASSERT_EQ(e.rip, tg_op_rip(op));
+	TEST_ASSERT_EQ(e.phase, KVM_PAGE_TRACK_PHASE_AFTER);
+	TEST_ASSERT_EQ(e.len, 0);
+	TEST_ASSERT(!memcmp(e.data, addr_gpa2hva(g->vm, GPA + offset), sizeof(e.data)),
+		    "The bytes are not those in memory");
+}
+
+static void run_steps(struct tiny_guest *g, enum tg_op op, int offset)
+{
+	struct kvm_regs regs = { .rdi = VA + offset, .rax = 7 };
+	uint64_t steps = tg_stat(g, "page_track_steps"), byte;
+	struct kvm_page_track_event e;
+	struct tracker t;
+	int i;
+
+	tracker_create(g->vm, &t, 64, KVM_PAGE_TRACKER_STEP, 0);
+	tracker_add(&t, GPA, 2 * PAGE_SIZE, TRACKER_NOTIFY);
+
+	for (i = 0; i < ROUNDS; i++) {
+		memset(addr_gpa2hva(g->vm, GPA), 0xee, 2 * PAGE_SIZE);
+		TEST_ASSERT(tg_run(g, op, &regs), "Operation %d faulted", op);
+		byte = *(uint8_t *)addr_gpa2hva(g->vm, GPA + offset);
+		TEST_ASSERT(byte != 0xee, "Operation %d did not write", op);
+		check_event(g, &t, op, offset);
+		TRACKER_ASSERT_EMPTY(&t);
+		TG_ASSERT_STAT(g, "page_track_steps", steps + i + 1);
+
+		/* What KVM can emulate still is emulated, and told. */
+		tg_store(g, VA + offset, i, 4);
+		TEST_ASSERT(tracker_pop(&t, &e) && e.len == 4, "The store was not told");
+	}
+	tracker_close(&t);
+}
+
+static void test_avx(struct tiny_guest *g)
+{
+	map_pages(g);
+	if (enable_avx(g))
+		run_steps(g, TG_STORE32_AVX, 0x40);
+}
+
+static void test_xsave(struct tiny_guest *g)
+{
+	map_pages(g);
+	if (enable_avx(g))
+		run_steps(g, TG_XSAVE, 0x40);
+}
+
+static void test_fxsave(struct tiny_guest *g)
+{
+	map_pages(g);
+	run_steps(g, TG_FXSAVE, 0x40);
+}
+
+int main(void)
+{
+	static const struct tg_case cases[] = {
+		{ "a store by AVX", test_avx, TG_ALL_MODES, true },
+		{ "xsave", test_xsave, TG_ALL_MODES, true },
+		{ "fxsave in 64-bit mode", test_fxsave, TG_4LEVEL_BIT, true },
+	};
+
+	tracker_require();
+	tg_run_cases(cases, ARRAY_SIZE(cases));
+}
