@@ -233,8 +233,13 @@ static void leave_view(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 	KVM_BUG_ON(step->mmu != vcpu->arch.mmu, vcpu->kvm);
 	kvm_mmu_set_view(vcpu, false);
 
-	/* The next one finds the pages closed.  Pairs with the cmpxchg() in start_step(). */
+	/*
+	 * The next one finds the pages closed: pairs with the cmpxchg() in start_step().
+	 * Whoever sees another vCPU there before it sleeps is seen here: pairs with the
+	 * barrier of set_current_state() in wait_var_event_interruptible().
+	 */
 	smp_store_release(&vcpu->kvm->arch.page_track_stepper, NULL);
+	smp_mb();
 	wake_up_var(&vcpu->kvm->arch.page_track_stepper);
 
 	/* Events have waited. */
