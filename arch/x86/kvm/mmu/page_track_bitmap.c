@@ -15,10 +15,10 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
-#include "page_track_access.h"
 #include "page_track_bitmap.h"
 #include "page_track_by_kvm.h"
 #include "page_track_collect.h"
+#include "page_track_event.h"
 #include "page_track_untracked.h"
 
 static_assert(sizeof(long) == sizeof(u64));
@@ -85,7 +85,7 @@ static int tell_bitmap(struct kvm_page_track_collector *collector, struct xarray
 	 * A vCPU that did not find the tracker before it was to track the gfns again may
 	 * write still: userspace has to see that in memory once it knows the bitmap.
 	 */
-	kvm_page_track_wait(b->tracker->kvm, &b->tracker->node);
+	page_track_settle(b->tracker);
 
 	for (gfn = b->gfn; gfn < b->end; gfn = next) {
 		next = min(b->end, gfn + PAGE_TRACK_MAP_GFNS);
@@ -139,7 +139,7 @@ int page_track_collect(struct page_tracker *tracker, const void __user *argp)
 	 * What is in guest memory has been told of, i.e. its page is given up; also what KVM
 	 * has written, for which the ring must have room.
 	 */
-	kvm_page_track_wait(tracker->kvm, &tracker->node);
+	page_track_settle(tracker);
 	if (!kvm_page_track_tell_by_kvm(tracker->kvm, &tracker->node))
 		return -EAGAIN;
 

@@ -361,6 +361,9 @@ static int follow_sleeper_reply(struct kvm_vcpu *vcpu)
 
 int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
 {
+	/* Others wait for its end. */
+	kvm_page_track_end_step(vcpu, false);
+
 	/* Before the guest writes more, or finds the ring full. */
 	kvm_page_track_tell_all_by_kvm(vcpu->kvm);
 

@@ -8,8 +8,10 @@
 
 #include <linux/kvm_host.h>
 
+#include "page_track_access.h"
 #include "page_track_ring.h"
 #include "page_track_sleep.h"
+#include "page_track_step.h"
 
 struct page_tracker {
 	struct kvm_page_track_notifier_node node;
@@ -32,6 +34,16 @@ static inline struct page_tracker *to_tracker(struct kvm_page_track_notifier_nod
 static inline bool page_track_waits(const struct page_tracker *tracker)
 {
 	return tracker->flags & KVM_PAGE_TRACKER_WAIT;
+}
+
+/*
+ * Whatever vCPUs have decided to tell @tracker before it has changed what it tracks, they
+ * have told it.  Context: process, may sleep; not in a callback.
+ */
+static inline void page_track_settle(struct page_tracker *tracker)
+{
+	kvm_page_track_wait(tracker->kvm, &tracker->node);
+	kvm_page_track_wait_for_step(tracker->kvm);
 }
 
 /* Set the callbacks of @tracker.  Context: before it is registered. */

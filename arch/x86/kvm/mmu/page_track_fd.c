@@ -22,7 +22,6 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
-#include "page_track_access.h"
 #include "page_track_bitmap.h"
 #include "page_track_by_kvm.h"
 #include "page_track_event.h"
@@ -72,7 +71,7 @@ static int tracker_add_range(struct page_tracker *tracker, const void __user *ar
 				     gpa_to_gfn(range.size), range.mode, range.action);
 
 	/* Who had another action tells no event of that any more. */
-	kvm_page_track_wait(tracker->kvm, &tracker->node);
+	page_track_settle(tracker);
 	kvm_page_track_tell_by_kvm(tracker->kvm, &tracker->node);
 	if (!r && range.action != KVM_PAGE_TRACK_ACTION_EXIT)
 		page_track_withdraw_questions(tracker->kvm, &tracker->sleepers, range.gpa,
@@ -94,7 +93,7 @@ static int tracker_remove_range(struct page_tracker *tracker, const void __user 
 
 	r = kvm_page_track_remove_range(tracker->kvm, &tracker->node, gpa_to_gfn(range.gpa),
 					gpa_to_gfn(range.size), range.mode);
-	kvm_page_track_wait(tracker->kvm, &tracker->node);
+	page_track_settle(tracker);
 	kvm_page_track_tell_by_kvm(tracker->kvm, &tracker->node);
 	if (!r)
 		page_track_withdraw_questions(tracker->kvm, &tracker->sleepers, range.gpa,

@@ -13,17 +13,21 @@
  * 4. If it faults on the way, on what the view does not map yet, the step goes on.  If
  *    that is another tracked page, its trackers are called as in step 1, and may open it
  *    as well.
- * 5. Any other exit ends the step before it is handled: the pages are closed, and the
- *    vCPU leaves the view.  If it has come to the end of the instruction or event, each
- *    tracker that has opened a page is told.  Else, the guest is where it was, or takes
- *    the exception of the instruction, and whatever it does next starts again.
+ * 5. Any other exit ends the step before it is handled: the pages are closed, the vCPU
+ *    leaves the view, and trackers are told: if it has come to the end of the instruction
+ *    or event, of all pages that were open, and else of those that it has changed.  Else,
+ *    the guest is where it was, or takes the exception of the instruction, and whatever it
+ *    does next starts again.
  *
  * One vCPU of a VM is in the view at a time, so that none uses what another has opened.
  * A vCPU that has to step waits for the one before; those that need no step never wait.
+ * A step does not wait for userspace: it ends before the vCPU sleeps for a page that the
+ * host has to bring first.
  * TLBs may keep what was open: the view is flushed whenever a vCPU enters it.
  *
- * Trackers are known by their id, as they may be gone when the step ends.  What they make
- * of a step is not known here.
+ * Who has opened a page is told, and who tracks it when the step ends.  Who stops tracking
+ * it waits for the step that is under way.  Trackers are known by their id, as they may be
+ * gone when the step ends.  What they make of a step is not known here.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -36,7 +40,9 @@
 #include "mmu.h"
 #include "mmu_internal.h"
 #include "page_track.h"
+#include "page_track_found.h"
 #include "page_track_notifier.h"
+#include "page_track_range.h"
 #include "page_track_step.h"
 #include "x86.h"
 
@@ -44,8 +50,13 @@
 #define MAX_PAGES	8
 #define MAX_TRACKERS	8
 
+/* How often a page can be opened again, since it has come to be a page table. */
+#define MAX_AGAIN	2
+
 struct open_page {
 	struct kvm_page_track_access access;
+	u8 before[KVM_PAGE_TRACK_STEP_DATA];
+	u8 nr_again;
 	u64 ids[MAX_TRACKERS];
 	u8 actions[MAX_TRACKERS];
 	u8 nr_ids;
@@ -53,6 +64,8 @@ struct open_page {
 
 /* What a vCPU keeps, from its first step on. */
 struct kvm_page_track_step {
+	/* Which one it is, for those who wait for its end. */
+	unsigned int nr;
 	struct kvm_mmu *mmu;
 	u64 rip;
 	struct open_page pages[MAX_PAGES];
@@ -96,8 +109,8 @@ static bool start_step(struct kvm_vcpu *vcpu)
 }
 
 /*
- * The guest must not see TF.  What reads or saves it, or is not followed by its #DB, cannot
- * be stepped.
+ * The guest must not see TF, nor that IF is clear.  What reads, saves or writes them, or is
+ * not followed by its #DB, cannot be stepped.
  */
 static bool can_step_insn(struct kvm_vcpu *vcpu)
 {
@@ -122,6 +135,8 @@ static bool can_step_insn(struct kvm_vcpu *vcpu)
 		case 0x9d:		/* POPF */
 		case 0xcc ... 0xcf:	/* INT3, INT n, INTO, IRET */
 		case 0xf1:		/* INT1 */
+		case 0xfa:		/* CLI */
+		case 0xfb:		/* STI */
 			return false;
 		}
 	}
@@ -143,12 +158,14 @@ static int enter_view(struct kvm_vcpu *vcpu)
 		step = kzalloc(sizeof(*step), GFP_KERNEL_ACCOUNT);
 		if (!step)
 			return -ENOMEM;
+		/* Published by the cmpxchg() in start_step(). */
 		vcpu->arch.page_track_stepping = step;
 	}
 
 	if (!start_step(vcpu))
 		return 1;
 
+	WRITE_ONCE(step->nr, step->nr + 1);
 	step->nr_pages = 0;
 	step->rip = kvm_rip_read(vcpu);
 	step->mmu = vcpu->arch.mmu;
@@ -158,14 +175,36 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-/* Returns 1, or 0 if there is no room. */
+/* The bytes that are told of @access are in one page. */
+static int read_data(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
+		     u8 *data)
+{
+	int bytes = min_t(int, KVM_PAGE_TRACK_STEP_DATA,
+			  PAGE_SIZE - offset_in_page(access->gpa));
+	int r = kvm_vcpu_read_guest(vcpu, access->gpa, data, bytes);
+
+	return r < 0 ? r : bytes;
+}
+
+static bool has_opened(const struct open_page *page, u64 id)
+{
+	int i;
+
+	for (i = 0; i < page->nr_ids; i++) {
+		if (page->ids[i] == id)
+			return true;
+	}
+
+	return false;
+}
+
+/* Returns 1, or 0 if the page cannot be open. */
 static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
-		     u8 action, u64 id)
+		     u8 action, struct kvm_page_track_notifier_node *n)
 {
 	struct kvm_page_track_step *step = vcpu->arch.page_track_stepping;
 	gfn_t gfn = gpa_to_gfn(access->gpa);
 	struct open_page *page = find_page(step, gfn);
-	int i;
 
 	/* A page table of the guest stays write-protected as long as it is shadowed. */
 	kvm_mmu_unshadow_gfn(vcpu->kvm, gfn);
@@ -173,26 +212,33 @@ static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *
 	if (!page) {
 		if (step->nr_pages == MAX_PAGES)
 			return 0;
-		page = &step->pages[step->nr_pages++];
+		page = &step->pages[step->nr_pages];
+		if (read_data(vcpu, access, page->before) < 0)
+			return 0;
 		page->access = *access;
 		page->access.data = NULL;
 		page->nr_ids = 0;
+		page->nr_again = 0;
+		step->nr_pages++;
 	}
 
-	for (i = 0; i < page->nr_ids; i++) {
-		if (page->ids[i] == id)
-			return 1;
-	}
+	/* What the vCPU needs in order to write to the page may be shadowed again each time. */
+	if (has_opened(page, n->id))
+		return page->nr_again++ < MAX_AGAIN;
+
+	/* It has stopped tracking the gfn, and may not have waited for this step. */
+	if (kvm_page_track_get_action(n, gfn, access->mode) < 0)
+		return 1;
 
 	if (page->nr_ids == MAX_TRACKERS)
 		return 0;
-	page->ids[page->nr_ids] = id;
+	page->ids[page->nr_ids] = n->id;
 	page->actions[page->nr_ids++] = action;
 	return 1;
 }
 
 int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
-			u8 action, const struct kvm_page_track_notifier_node *n)
+			u8 action, struct kvm_page_track_notifier_node *n)
 {
 	int r;
 
@@ -205,7 +251,7 @@ int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
 			return 1;
 	}
 
-	return open_page(vcpu, access, action, n->id);
+	return open_page(vcpu, access, action, n);
 }
 
 /* From now on, nobody in the view can write to the pages of @step. */
@@ -233,35 +279,57 @@ static void leave_view(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 	KVM_BUG_ON(step->mmu != vcpu->arch.mmu, vcpu->kvm);
 	kvm_mmu_set_view(vcpu, false);
 
-	/*
-	 * The next one finds the pages closed: pairs with the cmpxchg() in start_step().
-	 * Whoever sees another vCPU there before it sleeps is seen here: pairs with the
-	 * barrier of set_current_state() in wait_var_event_interruptible().
-	 */
-	smp_store_release(&vcpu->kvm->arch.page_track_stepper, NULL);
-	smp_mb();
-	wake_up_var(&vcpu->kvm->arch.page_track_stepper);
-
 	/* Events have waited. */
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
 
-static void tell_page(struct kvm_vcpu *vcpu, const struct open_page *page)
+/* The pages are closed, and trackers are told: it is the next one's turn. */
+static void end_turn(struct kvm_vcpu *vcpu)
+{
+	struct kvm_vcpu **stepper = &vcpu->kvm->arch.page_track_stepper;
+
+	/*
+	 * Pairs with the cmpxchg() in start_step(), and the acquire in is_step_over().
+	 * Whoever sees another vCPU there before it sleeps is seen here: pairs with the
+	 * barrier of set_current_state() in wait_var_event().
+	 */
+	smp_store_release(stepper, NULL);
+	smp_mb();
+	wake_up_var(stepper);
+}
+
+static void call_track_write(struct kvm_vcpu *vcpu, const struct open_page *page,
+			     const u8 *data, int bytes, u8 action,
+			     struct kvm_page_track_notifier_node *n)
 {
 	const struct kvm_page_track_access *access = &page->access;
+
+	if (n->track_write)
+		n->track_write(vcpu, access->gpa, access->gva_valid ? access->gva : 0, data,
+			       bytes, action, n);
+}
+
+static void tell_page(struct kvm_vcpu *vcpu, const struct open_page *page, bool done)
+{
 	struct kvm_page_track_notifier_node *n;
 	u8 data[KVM_PAGE_TRACK_STEP_DATA];
-	int bytes, i;
+	int bytes, i, action;
 
-	bytes = min_t(int, sizeof(data), PAGE_SIZE - offset_in_page(access->gpa));
-	if (kvm_vcpu_read_guest(vcpu, access->gpa, data, bytes))
+	bytes = read_data(vcpu, &page->access, data);
+	if (bytes < 0 || (!done && !memcmp(data, page->before, bytes)))
 		return;
 
 	for (i = 0; i < page->nr_ids; i++) {
 		n = kvm_page_track_find_notifier(vcpu->kvm, page->ids[i]);
-		if (n && n->track_write)
-			n->track_write(vcpu, access->gpa, access->gva_valid ? access->gva : 0,
-				       data, bytes, page->actions[i], n);
+		if (n)
+			call_track_write(vcpu, page, data, bytes, page->actions[i], n);
+	}
+
+	/* Those who came meanwhile, and those who are not asked before. */
+	n = NULL;
+	while ((n = page_track_find_next(vcpu->kvm, n, gpa_to_gfn(page->access.gpa), &action))) {
+		if (!has_opened(page, n->id))
+			call_track_write(vcpu, page, data, bytes, action, n);
 	}
 }
 
@@ -277,13 +345,36 @@ void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done)
 		++vcpu->kvm->stat.page_track_steps;
 	leave_view(vcpu, step);
 
-	for (i = 0; done && i < step->nr_pages; i++) {
+	for (i = 0; i < step->nr_pages; i++) {
 		step->telling = &step->pages[i];
-		tell_page(vcpu, step->telling);
+		tell_page(vcpu, step->telling, done);
 	}
 	step->telling = NULL;
+
+	end_turn(vcpu);
 }
 EXPORT_SYMBOL_GPL(__kvm_page_track_end_step);
+
+/* Is the step @nr of @vcpu over? */
+static bool is_step_over(struct kvm_vcpu *vcpu, unsigned int nr)
+{
+	/* What trackers were told is visible.  Pairs with the release in end_turn(). */
+	return smp_load_acquire(&vcpu->kvm->arch.page_track_stepper) != vcpu ||
+	       READ_ONCE(vcpu->arch.page_track_stepping->nr) != nr;
+}
+
+void kvm_page_track_wait_for_step(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu = smp_load_acquire(&kvm->arch.page_track_stepper);
+	unsigned int nr;
+
+	if (!vcpu)
+		return;
+
+	/* If that is a later one already, it is waited for in vain, but no longer. */
+	nr = READ_ONCE(vcpu->arch.page_track_stepping->nr);
+	wait_var_event_killable(&kvm->arch.page_track_stepper, is_step_over(vcpu, nr));
+}
 
 const struct kvm_page_track_access *kvm_page_track_stepped(struct kvm_vcpu *vcpu, u64 *rip)
 {

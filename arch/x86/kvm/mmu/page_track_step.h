@@ -40,15 +40,20 @@ static inline bool kvm_page_track_in_step(struct kvm_vcpu *vcpu)
 /*
  * Have @vcpu do what has led to @access itself, with @access's page open to it alone, and
  * tell @n of it afterwards by track_write: of the bytes from @access->gpa on, to the end
- * of the page or KVM_PAGE_TRACK_STEP_DATA.  During that call, kvm_page_track_stepped()
- * knows the access.  Another page of the same step is added.
+ * of the page or KVM_PAGE_TRACK_STEP_DATA.  Others who track the page by then are told as
+ * well.  During that call, kvm_page_track_stepped() knows the access.  Another page of the
+ * same step is added.
+ *
+ * What is not done to its end, because of an exception or of another exit, is told if it
+ * has changed those bytes.
  *
  * Returns 1 if the guest is to go on, where the vCPU may have to fault again first; 0 if
- * there can be no step; or -ENOMEM.
+ * there can be no step, or the page cannot be open; or -ENOMEM.  The MMU may have no root
+ * behind it: nothing more is to be done with a fault but to have the guest fault again.
  * Context: track_access of @n, kvm->srcu held, may sleep.
  */
 int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
-			u8 action, const struct kvm_page_track_notifier_node *n);
+			u8 action, struct kvm_page_track_notifier_node *n);
 
 #define KVM_PAGE_TRACK_STEP_DATA	64
 
@@ -59,6 +64,14 @@ int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
  * Context: track_write.
  */
 const struct kvm_page_track_access *kvm_page_track_stepped(struct kvm_vcpu *vcpu, u64 *rip);
+
+/*
+ * Wait until the step that is under way, if any, has told whom it has to tell.  Ends early
+ * on a fatal signal.
+ *
+ * Context: process, may sleep; not in a callback.
+ */
+void kvm_page_track_wait_for_step(struct kvm *kvm);
 
 /* Can KVM have guests of this host step? */
 bool kvm_page_track_can_step(void);
