@@ -251,6 +251,8 @@ table step
 	insn 1, 4, stosl
 	insn 1, 4, rep stosl
 	insn 1, 8, rep stosq
+	insn 1, 4, movss %xmm1, MEM
+	insn 1, 512, fxsave MEM
 end_table step
 
 .section .note.GNU-stack, "", @progbits

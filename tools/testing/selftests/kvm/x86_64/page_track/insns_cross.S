@@ -39,6 +39,8 @@
 	insn 1, 8, movsq
 	insn 3, 8, rep stosq
 	insn 0, 0, fxsave MEM
+	insn 0, 0, movss %xmm1, MEM
+	insn 0, 0, movlps %xmm1, MEM
 #else
 	insn 1, 6, sgdt MEM
 	insn 1, 4, push %eax

@@ -32,7 +32,7 @@ static void test_errors(struct tiny_guest *g)
 		{ { .vm_fd = g->vcpu->fd, .nr_events = NR, .flags = LOSSY }, EINVAL },
 		{ { .vm_fd = tracker, .nr_events = NR, .flags = LOSSY }, EINVAL },
 		{ { .vm_fd = vm, .nr_events = NR }, EINVAL },
-		{ { .vm_fd = vm, .nr_events = NR, .flags = LOSSY | 4 }, EINVAL },
+		{ { .vm_fd = vm, .nr_events = NR, .flags = LOSSY | 8 }, EINVAL },
 		{ { .vm_fd = vm, .nr_events = NR, .flags = LOSSY | 1u << 31 }, EINVAL },
 		{ { .vm_fd = vm, .nr_events = 0, .flags = LOSSY }, EINVAL },
 		{ { .vm_fd = vm, .nr_events = NR / 2, .flags = LOSSY }, EINVAL },

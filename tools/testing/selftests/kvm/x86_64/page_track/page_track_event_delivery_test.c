@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A guest whose stack is tracked takes an exception.  KVM does not emulate how the
- * CPU delivers it, so the page of the frame is told and left to the CPU.
+ * CPU delivers it, so the page of the frame is told and left to the CPU, or the CPU
+ * does it in a step, also while the host has not brought the page in.
  */
+#include <string.h>
+#include <sys/mman.h>
+
 #include "tracker.h"
 #include "ucall_common.h"
 
@@ -38,6 +42,16 @@ static void guest_code(void)
 	GUEST_DONE();
 }
 
+/* The guest finds what it had there when it comes back, but KVM has to map it anew. */
+static void unmap_page(void *page)
+{
+	char copy[PAGE_SIZE];
+
+	memcpy(copy, page, PAGE_SIZE);
+	TEST_ASSERT(!madvise(page, PAGE_SIZE, MADV_DONTNEED), "MADV_DONTNEED failed");
+	memcpy(page, copy, PAGE_SIZE);
+}
+
 static uint64_t run(struct kvm_vcpu *vcpu)
 {
 	struct ucall uc;
@@ -50,13 +64,17 @@ static uint64_t run(struct kvm_vcpu *vcpu)
 	return cmd;
 }
 
-static void test_action(uint32_t action)
+/*
+ * @absent: the host has no page there when the CPU needs it.  Bytes that the guest has
+ * there are below its stack.
+ */
+static void test_action(uint32_t action, uint32_t flags, bool absent)
 {
 	struct kvm_page_track_event event;
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_code);
 	struct tracker t;
-	int delivered = 0;
+	int delivered = 0, stepped = 0;
 	uint64_t gpa;
 
 	vm_install_exception_handler(vm, DE_VECTOR, handle_de);
@@ -64,15 +82,21 @@ static void test_action(uint32_t action)
 	sync_global_from_guest(vm, stack);
 	gpa = addr_gva2gpa(vm, stack - 128) & PAGE_MASK;
 
-	tracker_create(vm, &t, NR_EVENTS, 0, 0);
+	tracker_create(vm, &t, NR_EVENTS, flags, 0);
 	tracker_add(&t, gpa, PAGE_SIZE, action);
+	if (absent)
+		unmap_page(addr_gpa2hva(vm, gpa));
 	TEST_ASSERT_EQ(run(vcpu), UCALL_DONE);
 
 	while (tracker_pop(&t, &event)) {
 		TEST_ASSERT_EQ(event.gpa & PAGE_MASK, gpa);
 		delivered += !!(event.flags & KVM_PAGE_TRACK_EVENT_UNEMULATED);
+		stepped += !!(event.flags & KVM_PAGE_TRACK_EVENT_STEPPED);
 	}
-	if (action == TRACKER_NOTIFY)
+	if (flags & KVM_PAGE_TRACKER_STEP)
+		TEST_ASSERT(!delivered && stepped >= 2, "%d given up, %d stepped", delivered,
+			    stepped);
+	else if (action == TRACKER_NOTIFY)
 		TEST_ASSERT_EQ(delivered, 1);
 	else
 		TEST_ASSERT_EQ(t.seq, 1);
@@ -83,7 +107,9 @@ static void test_action(uint32_t action)
 int main(void)
 {
 	tracker_require();
-	test_action(TRACKER_NOTIFY);
-	test_action(TRACKER_ONCE);
+	test_action(TRACKER_NOTIFY, 0, false);
+	test_action(TRACKER_ONCE, 0, false);
+	test_action(TRACKER_NOTIFY, KVM_PAGE_TRACKER_STEP, false);
+	test_action(TRACKER_NOTIFY, KVM_PAGE_TRACKER_STEP, true);
 	return 0;
 }

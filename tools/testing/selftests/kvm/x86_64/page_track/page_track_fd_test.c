@@ -38,11 +38,12 @@ static void test_create(struct tiny_guest *g)
 		{ { .nr_events = 64 }, 0 },
 		{ { .nr_events = 1 << 20 }, 0 },
 		{ { .nr_events = 64, .flags = KVM_PAGE_TRACKER_LOSSY }, 0 },
+		{ { .nr_events = 64, .flags = KVM_PAGE_TRACKER_STEP }, 0 },
 		{ { .nr_events = 0 }, EINVAL },
 		{ { .nr_events = 16 }, EINVAL },
 		{ { .nr_events = 65 }, EINVAL },
 		{ { .nr_events = 1 << 21 }, EINVAL },
-		{ { .nr_events = 64, .flags = 4 }, EINVAL },
+		{ { .nr_events = 64, .flags = 8 }, EINVAL },
 		{ { .nr_events = 64, .flags = 1u << 31 }, EINVAL },
 		{ { .nr_events = 64, .reserved = { 1 } }, EINVAL },
 		{ { .nr_events = 64, .reserved = { [6] = 1 } }, EINVAL },
@@ -55,7 +56,8 @@ static void test_create(struct tiny_guest *g)
 	want = KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, TRACKER_NOTIFY) |
 	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, TRACKER_ONCE) |
 	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, TRACKER_EXIT) |
-	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, KVM_PAGE_TRACK_CAP_COLLECT);
+	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, KVM_PAGE_TRACK_CAP_COLLECT) |
+	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, KVM_PAGE_TRACK_CAP_STEP);
 	TEST_ASSERT_EQ(value, want);
 
 	for (i = 0; i < ARRAY_SIZE(calls); i++)

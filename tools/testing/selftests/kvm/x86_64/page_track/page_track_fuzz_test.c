@@ -61,7 +61,7 @@ static void replace_tracker(struct kvm_vm *vm, int *fd)
 {
 	struct kvm_create_page_tracker create = {
 		.nr_events = tg_pick(4) ? 32 << tg_pick(3) : tg_random(),
-		.flags = tg_pick(8) ? tg_pick(4) : tg_random(),
+		.flags = tg_pick(8) ? tg_pick(8) : tg_random(),
 		.reserved[1] = !tg_pick(16),
 	};
 	int new;

@@ -31,6 +31,18 @@ struct writer {
 	int len, nr;
 };
 
+/* Of 16 bytes, KVM cannot emulate it. */
+static void write_val(struct writer *w)
+{
+	struct kvm_regs regs = { .rdi = w->va, .rax = w->val, .rbx = w->val + w->step };
+
+	w->val += w->step;
+	if (w->len == 16)
+		TEST_ASSERT(tg_run(&w->g, TG_CMPXCHG16B, &regs), "A fault");
+	else
+		tg_store(&w->g, w->va, w->val, w->len);
+}
+
 static void *write_all(void *arg)
 {
 	struct writer *w = arg;
@@ -38,8 +50,7 @@ static void *write_all(void *arg)
 
 	for (i = 0; i < w->nr; i++) {
 		pthread_barrier_wait(&w->barrier);
-		w->val += w->step;
-		tg_store(&w->g, w->va, w->val, w->len);
+		write_val(w);
 		pthread_barrier_wait(&w->barrier);
 	}
 	return NULL;
@@ -60,7 +71,7 @@ static void end_writer(struct writer *w)
 }
 
 /* See the write in memory, change the range at once, and there is its event. */
-static void race(struct tiny_guest *g, int new_action)
+static void race(struct tiny_guest *g, int new_action, int len)
 {
 	struct kvm_page_track_event event;
 	struct tracker t;
@@ -69,9 +80,9 @@ static void race(struct tiny_guest *g, int new_action)
 
 	tg_map(g, VA, GPA);
 	mem = addr_gpa2hva(g->vm, GPA);
-	*mem = 0;
-	tracker_create(g->vm, &t, 64, 0, 0);
-	start_writer(&w, g, VA, 4, nr_rounds);
+	memset(mem, 0, 16);
+	tracker_create(g->vm, &t, 64, KVM_PAGE_TRACKER_STEP, 0);
+	start_writer(&w, g, VA, len, nr_rounds);
 
 	for (i = 1; i <= nr_rounds; i++) {
 		tracker_add(&t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
@@ -97,12 +108,22 @@ static void race(struct tiny_guest *g, int new_action)
 
 static void test_remove(struct tiny_guest *g)
 {
-	race(g, -1);
+	race(g, -1, 4);
+}
+
+static void test_remove_step(struct tiny_guest *g)
+{
+	race(g, -1, 16);
 }
 
 static void test_change(struct tiny_guest *g)
 {
-	race(g, TRACKER_EXIT);
+	race(g, TRACKER_EXIT, 4);
+}
+
+static void test_change_step(struct tiny_guest *g)
+{
+	race(g, TRACKER_ONCE, 16);
 }
 
 /*
@@ -264,6 +285,10 @@ int main(int argc, char *argv[])
 	static const struct tg_case cases[] = {
 		{ "a write has its event when its range is removed", test_remove, TG_4LEVEL_BIT },
 		{ "a write has its event when the action changes", test_change, TG_4LEVEL_BIT },
+		{ "a step has its event when its range is removed", test_remove_step,
+		  TG_4LEVEL_BIT },
+		{ "a step has its event when the action changes", test_change_step,
+		  TG_4LEVEL_BIT },
 		{ "a write has its event when its page is armed again", test_rearm,
 		  TG_4LEVEL_BIT },
 		{ "nobody waits for userfaultfd", test_remove_asleep, TG_4LEVEL_BIT },
