@@ -52,17 +52,22 @@ enum attach_step try_attach(struct tracker *t, pid_t pid, int vm_fd, __u32 flags
 			    __u32 nr_events)
 {
 	struct kvm_create_page_tracker create = { .flags = flags, .nr_events = nr_events };
-	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), cap;
 	enum attach_step step;
 
 	*t = (struct tracker) { .fd = -1, .pid = pid, .vm_fd = vm_fd };
 	if (kvm < 0)
 		return NO_KVM;
 
-	if (ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_X86_PAGE_TRACK) <= 0) {
+	cap = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_X86_PAGE_TRACK);
+	if (cap <= 0) {
 		close(kvm);
 		return NO_TRACKING;
 	}
+
+	/* So that pages need not be given up. */
+	if (cap & KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, KVM_PAGE_TRACK_CAP_STEP))
+		create.flags |= KVM_PAGE_TRACKER_STEP;
 
 	create.vm_fd = copy_fd(pid, vm_fd, &step);
 	if (create.vm_fd < 0) {

@@ -2,6 +2,7 @@
 #include <stdbool.h>
 
 #include "print.h"
+#include "range.h"
 
 static const struct {
 	__u32 flag;
@@ -15,6 +16,7 @@ static const struct {
 	{ KVM_PAGE_TRACK_EVENT_SMM, "smm" },
 	{ KVM_PAGE_TRACK_EVENT_BY_KVM, "by-kvm" },
 	{ KVM_PAGE_TRACK_EVENT_ASKS, "asks" },
+	{ KVM_PAGE_TRACK_EVENT_STEPPED, "stepped" },
 };
 
 /* Returns whether there are some. */
@@ -35,6 +37,10 @@ static bool print_flags(FILE *file, __u32 set, const char *before, const char *b
 
 size_t known_bytes(const struct kvm_page_track_event *e)
 {
+	size_t to_end = PAGE_SIZE - e->gpa % PAGE_SIZE;
+
+	if (e->flags & KVM_PAGE_TRACK_EVENT_STEPPED)
+		return to_end < sizeof(e->data) ? to_end : sizeof(e->data);
 	return e->len < sizeof(e->data) ? e->len : sizeof(e->data);
 }
 
@@ -55,12 +61,14 @@ void print_text(FILE *file, const struct kvm_page_track_event *e)
 	fprintf(file, "%6llu.%09llu %4u %#18llx %#18llx %#14llx ", e->time / 1000000000,
 		e->time % 1000000000, e->vcpu_id, e->rip, e->cr3, e->gpa);
 
-	if (e->len) {
+	if (e->len)
 		fprintf(file, "%6u ", e->len);
+	else
+		fprintf(file, "%6s ", "-");
+	if (known_bytes(e))
 		print_bytes(file, e->data, known_bytes(e));
-	} else {
-		fprintf(file, "%6s -", "-");
-	}
+	else
+		fputc('-', file);
 
 	print_flags(file, e->flags, " ", ",");
 }

@@ -121,10 +121,12 @@ static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 
 		.phase = KVM_PAGE_TRACK_PHASE_AFTER,
 		.flags = KVM_PAGE_TRACK_EVENT_GVA,
 	};
+	u64 rip;
 
 	/* What could not be asked is told. */
 	if (action == KVM_PAGE_TRACK_ACTION_EXIT &&
-	    page_track_was_asked(vcpu, gpa, bytes, node->id))
+	    (kvm_page_track_stepped(vcpu, &rip) ? page_track_was_allowed(vcpu, gpa, node->id) :
+	     page_track_was_asked(vcpu, gpa, bytes, node->id)))
 		return;
 
 	if (bytes > sizeof(event.data))
@@ -250,13 +252,15 @@ static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *a
 		return KVM_PAGE_TRACK_STOP;
 	}
 
-	if (action == KVM_PAGE_TRACK_ACTION_EXIT)
-		return access->data || access->unemulated ?
-		       page_track_ask(vcpu, node, tracker->user_data, access) :
-		       KVM_PAGE_TRACK_WANT_DATA;
-
 	/* What it does in a step, KVM cannot emulate. */
 	access->unemulated |= kvm_page_track_in_step(vcpu);
+
+	if (action == KVM_PAGE_TRACK_ACTION_EXIT)
+		return access->data || access->unemulated ?
+		       page_track_ask(vcpu, node, tracker->user_data,
+				      tracker->flags & KVM_PAGE_TRACKER_STEP, access) :
+		       KVM_PAGE_TRACK_WANT_DATA;
+
 	if (access->unemulated)
 		return do_unemulated(vcpu, access, action, tracker);
 

@@ -26,8 +26,10 @@
  * A reply is the tracker's that asked, for the bytes that it was asked for.  Those may
  * be what a tracker before it wants to be written instead.
  *
- * What the emulator cannot do is asked in step 1 when it has failed, and step 3 has
- * the tracker give the page up: the CPU does it.
+ * What the emulator cannot do is asked in step 1 when it has failed, and step 3 has the
+ * CPU do it: in a step of the vCPU, see page_track_step.c, or since the tracker gives the
+ * page up.  If such a step comes to another page that has a question, it starts again
+ * with both allowed.
  *
  * All this is the vCPU's own, whose thread alone uses it, without a lock, but what it
  * sleeps for, which page_track_sleep.c knows of.  Of trackers it knows the id, of which
@@ -45,6 +47,7 @@
 #include "page_track_notifier.h"
 #include "page_track_question.h"
 #include "page_track_range.h"
+#include "page_track_step.h"
 #include "smm.h"
 #include "x86.h"
 
@@ -207,7 +210,7 @@ static u32 access_flags(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
 }
 
 int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_node *n,
-		   u64 user_data, struct kvm_page_track_access *access)
+		   u64 user_data, bool steps, struct kvm_page_track_access *access)
 {
 	struct page_track_reply *reply = find_reply(vcpu, n->id, access->gpa, access->bytes);
 	struct kvm_page_track_question *q;
@@ -232,7 +235,11 @@ int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_n
 		kfree(reply);
 	}
 
+	if (!kvm_page_track_in_step(vcpu))
+		q->nr_allowed = 0;
+
 	q->reply = access->data ? add_reply(q, n->id, access) : NULL;
+	q->steps = steps;
 	q->asking = true;
 	q->tracker_id = n->id;
 	q->user_data = user_data;
@@ -248,6 +255,72 @@ int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_n
 bool page_track_was_asked(struct kvm_vcpu *vcpu, gpa_t gpa, int bytes, u64 tracker_id)
 {
 	return find_reply(vcpu, tracker_id, gpa, bytes);
+}
+
+bool page_track_was_allowed(struct kvm_vcpu *vcpu, gpa_t gpa, u64 tracker_id)
+{
+	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
+	int i;
+
+	for (i = 0; q && i < q->nr_allowed; i++) {
+		if (q->allowed[i].tracker_id == tracker_id && q->allowed[i].gpa == gpa)
+			return true;
+	}
+
+	return false;
+}
+
+/* Returns 1, 0 if there can be no step, or an error. */
+static int step_one(struct kvm_vcpu *vcpu, const struct page_track_allowed *allowed)
+{
+	struct kvm_page_track_access access = {
+		.mode = KVM_PAGE_TRACK_WRITE,
+		.gpa = allowed->gpa,
+		.gva = allowed->gva,
+		.gva_valid = allowed->flags & KVM_PAGE_TRACK_EVENT_GVA,
+		.page_walk = allowed->flags & KVM_PAGE_TRACK_EVENT_PAGE_WALK,
+		.unemulated = true,
+	};
+	struct kvm_page_track_notifier_node *n;
+	int r;
+
+	/* Wait for those who step before, so that nothing is asked again. */
+	do {
+		n = kvm_page_track_find_notifier(vcpu->kvm, allowed->tracker_id);
+		if (!n || kvm_page_track_get_action(n, gpa_to_gfn(access.gpa), access.mode) !=
+			  KVM_PAGE_TRACK_ACTION_EXIT)
+			return 1;
+		r = kvm_page_track_step(vcpu, &access, KVM_PAGE_TRACK_ACTION_EXIT, n);
+	} while (r > 0 && !kvm_page_track_in_step(vcpu) && !signal_pending(current));
+
+	return r;
+}
+
+/* Have the vCPU step what the last question was for.  Returns as step_one(). */
+static int step_allowed(struct kvm_vcpu *vcpu, struct kvm_page_track_question *q)
+{
+	int i, r = 1;
+
+	if (!q->steps || q->nr_allowed == PAGE_TRACK_MAX_ALLOWED)
+		return 0;
+
+	q->allowed[q->nr_allowed++] = (struct page_track_allowed) {
+		.tracker_id = q->tracker_id,
+		.gpa = q->gpa,
+		.gva = q->gva,
+		.flags = q->flags,
+	};
+
+	/* What can be stepped depends on the instruction, which others may have changed. */
+	if (!kvm_event_needs_reinjection(vcpu) &&
+	    x86_decode_emulated_instruction(vcpu, 0, NULL, 0) == EMULATION_FAILED &&
+	    vcpu->arch.emulate_ctxt->have_exception)
+		return 1;
+
+	for (i = 0; r > 0 && i < q->nr_allowed; i++)
+		r = step_one(vcpu, &q->allowed[i]);
+
+	return r;
 }
 
 /* The page, with which the CPU does the access, if the tracker still asks for it. */
@@ -272,7 +345,9 @@ int page_track_follow_reply(struct kvm_vcpu *vcpu, u8 val, const u8 *data)
 	int r;
 
 	if (!reply) {
-		r = give_up_page(vcpu, q->tracker_id, q->gpa);
+		r = step_allowed(vcpu, q);
+		if (!r)
+			r = give_up_page(vcpu, q->tracker_id, q->gpa);
 		return r < 0 ? r : 1;
 	}
 
@@ -308,8 +383,11 @@ int page_track_get_asked(const struct kvm_page_track_question *q, u8 *data, size
 
 void page_track_forget_question(struct kvm_vcpu *vcpu)
 {
-	if (vcpu->arch.page_track_question)
-		forget_replies(vcpu);
+	if (!vcpu->arch.page_track_question)
+		return;
+
+	forget_replies(vcpu);
+	vcpu->arch.page_track_question->nr_allowed = 0;
 }
 
 void kvm_page_track_free_question(struct kvm_vcpu *vcpu)

@@ -34,6 +34,16 @@ struct page_track_place {
 	unsigned long mode;
 };
 
+/* What KVM cannot emulate, and the tracker has allowed. */
+struct page_track_allowed {
+	u64 tracker_id;
+	gpa_t gpa;
+	gva_t gva;
+	u32 flags;
+};
+
+#define PAGE_TRACK_MAX_ALLOWED	4
+
 /* What a vCPU keeps, from its first question or sleep on. */
 struct kvm_page_track_question {
 	/* To questions of the instruction: one for each write and tracker. */
@@ -55,6 +65,11 @@ struct kvm_page_track_question {
 	gva_t gva;
 	u32 flags;
 
+	/* What KVM cannot emulate is to be stepped, as is what was allowed before. */
+	bool steps;
+	u8 nr_allowed;
+	struct page_track_allowed allowed[PAGE_TRACK_MAX_ALLOWED];
+
 	/* How the vCPU waits, if it does not leave KVM_RUN with the question. */
 	struct page_track_sleeper sleeper;
 };
@@ -62,10 +77,14 @@ struct kvm_page_track_question {
 /*
  * What was replied to @access for tracker @n, or KVM_PAGE_TRACK_STOP to ask; then
  * @user_data tells userspace which tracker that is.  Of a write, the data is known.  If
- * KVM cannot emulate the access, the reply has the tracker give the page up.
+ * KVM cannot emulate the access, the reply has the CPU step it if @steps, or the tracker
+ * give the page up.
  */
 int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_node *n,
-		   u64 user_data, struct kvm_page_track_access *access);
+		   u64 user_data, bool steps, struct kvm_page_track_access *access);
+
+/* Is what is told of a step at @gpa what that tracker has allowed? */
+bool page_track_was_allowed(struct kvm_vcpu *vcpu, gpa_t gpa, u64 tracker_id);
 
 /* Has userspace replied, for that tracker, to this write of @bytes at @gpa? */
 bool page_track_was_asked(struct kvm_vcpu *vcpu, gpa_t gpa, int bytes, u64 tracker_id);

@@ -226,8 +226,8 @@ static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *
 	if (has_opened(page, n->id))
 		return page->nr_again++ < MAX_AGAIN;
 
-	/* It has stopped tracking the gfn, and may not have waited for this step. */
-	if (kvm_page_track_get_action(n, gfn, access->mode) < 0)
+	/* It has changed what it tracks, and may not have waited for this step. */
+	if (kvm_page_track_get_action(n, gfn, access->mode) != action)
 		return 1;
 
 	if (page->nr_ids == MAX_TRACKERS)

@@ -163,6 +163,11 @@ printf '\000\000\000\200' |
 run watch -i "$tmp/flag" --json
 tail -n 1 "$tmp/out" | python3 -m json.tool >/dev/null 2>>"$tmp/err" || bad "no JSON of a flag"
 
+# Of a step, the bytes to the end of the page are known, and not how many were written.
+printf '\000\002\000\000' |
+	dd of="$tmp/flag" bs=1 seek=$(($(wc -c <"$raw") - 128 + 52)) conv=notrunc 2>/dev/null
+shows ' 0x2f00 *- \(00\)\{64\} stepped$' watch -i "$tmp/flag"
+
 # What is saved again is the same, and a part of it a file as well.
 tests=$((tests + 1))
 "$tool" watch -i "$raw" --raw - 2>"$tmp/err" | tail -c $((19 * 128)) >"$tmp/out"

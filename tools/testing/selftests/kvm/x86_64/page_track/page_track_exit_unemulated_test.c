@@ -4,9 +4,11 @@
  * page is tracked, and nobody writes there before it allows that (finding 5).
  */
 #include <errno.h>
+#include <string.h>
 
 #include "ask.h"
 #include "cases.h"
+#include "stats.h"
 
 #define FXSAVE_FCW	0x37f
 
@@ -139,6 +141,58 @@ static void test_range_changes(struct tiny_guest *g)
 	tg_assert_ended(g);
 }
 
+/* FXSAVE to two pages: both are asked for, then the CPU does it, and both stay tracked. */
+#define STEP_OFFSET	(PAGE_SIZE - 256)
+
+static void assert_asked_at(struct tiny_guest *g, uint64_t gpa)
+{
+	struct kvm_run *run = g->vcpu->run;
+
+	TEST_ASSERT(run->exit_reason == KVM_EXIT_PAGE_TRACK, "exit reason %u (%s)",
+		    run->exit_reason, exit_reason_str(run->exit_reason));
+	TEST_ASSERT_EQ(run->page_track.flags & ~KVM_PAGE_TRACK_EVENT_GVA,
+		       KVM_PAGE_TRACK_EVENT_UNEMULATED);
+	TEST_ASSERT_EQ(run->page_track.gpa, gpa);
+}
+
+static void test_step(struct tiny_guest *g)
+{
+	struct kvm_regs regs = { .rdi = ASK_VA + STEP_OFFSET };
+	uint64_t steps = tg_stat(g, "page_track_steps");
+	struct kvm_page_track_range range;
+	struct tracker t;
+	int i;
+
+	tg_map(g, ASK_VA, ASK_GPA);
+	tg_map(g, ASK_VA + PAGE_SIZE, ASK_GPA + PAGE_SIZE);
+	tracker_create(g->vm, &t, 64, KVM_PAGE_TRACKER_STEP, 1);
+	tracker_add(&t, ASK_GPA, 2 * PAGE_SIZE, TRACKER_EXIT);
+
+	for (i = 1; i <= 3; i++) {
+		memset(addr_gpa2hva(g->vm, ASK_GPA), 0, 2 * PAGE_SIZE);
+		tg_start(g, TG_FXSAVE, &regs);
+		vcpu_run(g->vcpu);
+		assert_asked_at(g, ASK_GPA + STEP_OFFSET);
+		TEST_ASSERT_EQ(*(uint16_t *)addr_gpa2hva(g->vm, ASK_GPA + STEP_OFFSET), 0);
+
+		/* A CPU may write to the first page before it comes to the second one. */
+		g->vcpu->run->page_track.reply = KVM_PAGE_TRACK_REPLY_SKIP;
+		TEST_ASSERT(_vcpu_run(g->vcpu) == -1 && errno == EINVAL, "errno %d", errno);
+		ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+		assert_asked_at(g, ASK_GPA + PAGE_SIZE);
+		ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+		tg_assert_ended(g);
+
+		TEST_ASSERT_EQ(*(uint16_t *)addr_gpa2hva(g->vm, ASK_GPA + STEP_OFFSET),
+			       FXSAVE_FCW);
+		TG_ASSERT_STAT(g, "page_track_steps", steps + i);
+		TEST_ASSERT(!tracker_next(&t, ASK_GPA, &range) && range.gpa == ASK_GPA &&
+			    range.size == 2 * PAGE_SIZE, "A page was given up");
+		TRACKER_ASSERT_EMPTY(&t);
+	}
+	tracker_close(&t);
+}
+
 int main(void)
 {
 	static const struct tg_case cases[] = {
@@ -146,6 +200,7 @@ int main(void)
 		{ "another vCPU asks meanwhile", test_other_vcpu, TG_4LEVEL_BIT },
 		{ "a vCPU led elsewhere gives nothing up", test_led_elsewhere, TG_4LEVEL_BIT },
 		{ "the range changes before the reply", test_range_changes, TG_4LEVEL_BIT },
+		{ "the CPU steps what is allowed", test_step, TG_4LEVEL_BIT, true },
 	};
 
 	tracker_require();
