@@ -17,6 +17,7 @@ static const struct {
 	{ KVM_PAGE_TRACK_EVENT_BY_KVM, "by-kvm" },
 	{ KVM_PAGE_TRACK_EVENT_ASKS, "asks" },
 	{ KVM_PAGE_TRACK_EVENT_STEPPED, "stepped" },
+	{ KVM_PAGE_TRACK_EVENT_UNFINISHED, "unfinished" },
 };
 
 /* Returns whether there are some. */
@@ -39,7 +40,7 @@ size_t known_bytes(const struct kvm_page_track_event *e)
 {
 	size_t to_end = PAGE_SIZE - e->gpa % PAGE_SIZE;
 
-	if (e->flags & KVM_PAGE_TRACK_EVENT_STEPPED)
+	if (e->flags & KVM_PAGE_TRACK_EVENT_STEPPED && !(e->flags & KVM_PAGE_TRACK_EVENT_TRUNCATED))
 		return to_end < sizeof(e->data) ? to_end : sizeof(e->data);
 	return e->len < sizeof(e->data) ? e->len : sizeof(e->data);
 }

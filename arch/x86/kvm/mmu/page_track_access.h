@@ -247,6 +247,9 @@ int kvm_page_track_enter(struct kvm_vcpu *vcpu);
  */
 void kvm_page_track_wait(struct kvm *kvm, const struct kvm_page_track_notifier_node *n);
 
+/* Does @vcpu's thread sleep, or is it gone?  Context: any. */
+bool kvm_page_track_is_asleep(struct kvm_vcpu *vcpu);
+
 /* Free what @vcpu keeps.  Context: @vcpu will not run any more. */
 void kvm_page_track_free_vcpu(struct kvm_vcpu *vcpu);
 #else

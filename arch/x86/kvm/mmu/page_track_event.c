@@ -32,7 +32,7 @@
 static_assert((int)KVM_PAGE_TRACK_WRITE == KVM_PAGE_TRACK_MODE_WRITE);
 
 /* The vCPU is behind what it did itself.  How many bytes it has written is not known. */
-static void fill_stepped(const struct kvm_page_track_access *access,
+static void fill_stepped(const struct kvm_page_track_access *access, bool done,
 			 struct kvm_page_track_event *event)
 {
 	event->flags &= ~KVM_PAGE_TRACK_EVENT_GVA;
@@ -41,6 +41,10 @@ static void fill_stepped(const struct kvm_page_track_access *access,
 		event->flags |= KVM_PAGE_TRACK_EVENT_GVA;
 	if (access->page_walk)
 		event->flags |= KVM_PAGE_TRACK_EVENT_PAGE_WALK;
+	if (!done)
+		event->flags |= KVM_PAGE_TRACK_EVENT_UNFINISHED;
+	if (!event->len)
+		event->flags |= KVM_PAGE_TRACK_EVENT_TRUNCATED;
 	event->len = 0;
 }
 
@@ -48,10 +52,11 @@ static void fill_event(struct kvm_vcpu *vcpu, struct kvm_page_track_event *event
 {
 	const struct kvm_page_track_access *stepped;
 	u64 rip = kvm_rip_read(vcpu);
+	bool done;
 
-	stepped = kvm_page_track_stepped(vcpu, &rip);
+	stepped = kvm_page_track_stepped(vcpu, &rip, &done);
 	if (stepped)
-		fill_stepped(stepped, event);
+		fill_stepped(stepped, done, event);
 
 	event->time = ktime_get_ns();
 	event->vcpu_id = vcpu->vcpu_id;
@@ -121,11 +126,13 @@ static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 
 		.phase = KVM_PAGE_TRACK_PHASE_AFTER,
 		.flags = KVM_PAGE_TRACK_EVENT_GVA,
 	};
+	bool done;
 	u64 rip;
 
 	/* What could not be asked is told. */
 	if (action == KVM_PAGE_TRACK_ACTION_EXIT &&
-	    (kvm_page_track_stepped(vcpu, &rip) ? page_track_was_allowed(vcpu, gpa, node->id) :
+	    (kvm_page_track_stepped(vcpu, &rip, &done) ?
+	     page_track_was_allowed(vcpu, gpa, node->id) :
 	     page_track_was_asked(vcpu, gpa, bytes, node->id)))
 		return;
 

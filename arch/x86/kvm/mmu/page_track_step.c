@@ -15,23 +15,26 @@
  *    as well.
  * 5. Any other exit ends the step before it is handled: the pages are closed, the vCPU
  *    leaves the view, and trackers are told: if it has come to the end of the instruction
- *    or event, of all pages that were open, and else of those that it has changed.  Else,
- *    the guest is where it was, or takes the exception of the instruction, and whatever it
- *    does next starts again.
+ *    or event, of all pages that were open, and else of those that it may have written to.
+ *    Else, the guest is where it was, or midway, or takes the exception of the instruction,
+ *    and whatever it does next starts again.
  *
  * One vCPU of a VM is in the view at a time, so that none uses what another has opened.
  * A vCPU that has to step waits for the one before; those that need no step never wait.
- * A step does not wait for userspace: it ends before the vCPU sleeps for a page that the
- * host has to bring first.
+ * A step ends before the vCPU sleeps for a page to be mapped, which may take userspace any
+ * time; the guest's page tables, if they are shadowed, may have to be brought as well.
  * TLBs may keep what was open: the view is flushed whenever a vCPU enters it.
  *
  * Who has opened a page is told, and who tracks it when the step ends.  Who stops tracking
- * it waits for the step that is under way.  Trackers are known by their id, as they may be
+ * it waits for the step that is under way, unless the vCPU sleeps, and has not written
+ * then: the step tells those only who track the page at its end.  Trackers are known by their id, as they may be
  * gone when the step ends.  What they make of a step is not known here.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/delay.h>
 #include <linux/kvm_host.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
@@ -40,6 +43,7 @@
 #include "mmu.h"
 #include "mmu_internal.h"
 #include "page_track.h"
+#include "page_track_access.h"
 #include "page_track_found.h"
 #include "page_track_notifier.h"
 #include "page_track_range.h"
@@ -55,17 +59,22 @@
 
 struct open_page {
 	struct kvm_page_track_access access;
-	u8 before[KVM_PAGE_TRACK_STEP_DATA];
-	u8 nr_again;
+	/* At the end: was it writable? */
+	bool written;
 	u64 ids[MAX_TRACKERS];
 	u8 actions[MAX_TRACKERS];
+	u8 nr_again[MAX_TRACKERS];
 	u8 nr_ids;
 };
 
 /* What a vCPU keeps, from its first step on. */
 struct kvm_page_track_step {
-	/* Which one it is, for those who wait for its end. */
+	/* Which one it is, and which one has to look again for who tracks what. */
 	unsigned int nr;
+	unsigned int nr_to_recheck;
+	/* The vCPU is behind it. */
+	bool over;
+	bool done;
 	struct kvm_mmu *mmu;
 	u64 rip;
 	struct open_page pages[MAX_PAGES];
@@ -92,19 +101,23 @@ static struct open_page *find_page(struct kvm_page_track_step *step, gfn_t gfn)
 
 bool __kvm_page_track_is_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	return find_page(vcpu->arch.page_track_stepping, gfn);
+	return find_page(vcpu->arch.page_track_step_state, gfn);
 }
 
 /* Whether @vcpu is the one that steps now.  If not, the other one has come to its end. */
 static bool start_step(struct kvm_vcpu *vcpu)
 {
-	struct kvm_vcpu **stepper = &vcpu->kvm->arch.page_track_stepper;
+	struct kvm_vcpu **owner = &vcpu->kvm->arch.page_track_step_owner;
 
-	if (!cmpxchg(stepper, NULL, vcpu))
+	/*
+	 * Look up who tracks what behind it, or be waited for: pairs with the smp_mb() in
+	 * kvm_page_track_wait_for_step().
+	 */
+	if (!cmpxchg(owner, NULL, vcpu))
 		return true;
 
 	/* On a signal, KVM_RUN returns, and the guest faults again in the next one. */
-	wait_var_event_interruptible(stepper, !READ_ONCE(*stepper));
+	wait_var_event_interruptible(owner, !READ_ONCE(*owner));
 	return false;
 }
 
@@ -153,58 +166,51 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	if (is_guest_mode(vcpu) || (!delivers && !can_step_insn(vcpu)))
 		return 0;
 
-	step = vcpu->arch.page_track_stepping;
+	step = vcpu->arch.page_track_step_state;
 	if (!step) {
 		step = kzalloc(sizeof(*step), GFP_KERNEL_ACCOUNT);
 		if (!step)
 			return -ENOMEM;
 		/* Published by the cmpxchg() in start_step(). */
-		vcpu->arch.page_track_stepping = step;
+		vcpu->arch.page_track_step_state = step;
 	}
 
+	/* Visible before the vCPU is the one that steps, with the cmpxchg(). */
+	WRITE_ONCE(step->over, false);
+	WRITE_ONCE(step->nr, step->nr + 1);
 	if (!start_step(vcpu))
 		return 1;
 
-	WRITE_ONCE(step->nr, step->nr + 1);
 	step->nr_pages = 0;
 	step->rip = kvm_rip_read(vcpu);
 	step->mmu = vcpu->arch.mmu;
-	vcpu->arch.page_track_step = delivers ? KVM_PAGE_TRACK_STEP_EVENT :
+	vcpu->arch.page_track_step_kind = delivers ? KVM_PAGE_TRACK_STEP_EVENT :
 						KVM_PAGE_TRACK_STEP_INSN;
 	kvm_mmu_set_view(vcpu, true);
 	return 1;
 }
 
-/* The bytes that are told of @access are in one page. */
-static int read_data(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
-		     u8 *data)
-{
-	int bytes = min_t(int, KVM_PAGE_TRACK_STEP_DATA,
-			  PAGE_SIZE - offset_in_page(access->gpa));
-	int r = kvm_vcpu_read_guest(vcpu, access->gpa, data, bytes);
-
-	return r < 0 ? r : bytes;
-}
-
-static bool has_opened(const struct open_page *page, u64 id)
+/* Which tracker of @page has the @id, or -1. */
+static int find_id(const struct open_page *page, u64 id)
 {
 	int i;
 
 	for (i = 0; i < page->nr_ids; i++) {
 		if (page->ids[i] == id)
-			return true;
+			return i;
 	}
 
-	return false;
+	return -1;
 }
 
 /* Returns 1, or 0 if the page cannot be open. */
 static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
 		     u8 action, struct kvm_page_track_notifier_node *n)
 {
-	struct kvm_page_track_step *step = vcpu->arch.page_track_stepping;
+	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
 	gfn_t gfn = gpa_to_gfn(access->gpa);
 	struct open_page *page = find_page(step, gfn);
+	int i;
 
 	/* A page table of the guest stays write-protected as long as it is shadowed. */
 	kvm_mmu_unshadow_gfn(vcpu->kvm, gfn);
@@ -212,19 +218,16 @@ static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *
 	if (!page) {
 		if (step->nr_pages == MAX_PAGES)
 			return 0;
-		page = &step->pages[step->nr_pages];
-		if (read_data(vcpu, access, page->before) < 0)
-			return 0;
+		page = &step->pages[step->nr_pages++];
 		page->access = *access;
 		page->access.data = NULL;
 		page->nr_ids = 0;
-		page->nr_again = 0;
-		step->nr_pages++;
 	}
 
 	/* What the vCPU needs in order to write to the page may be shadowed again each time. */
-	if (has_opened(page, n->id))
-		return page->nr_again++ < MAX_AGAIN;
+	i = find_id(page, n->id);
+	if (i >= 0)
+		return page->nr_again[i]++ < MAX_AGAIN;
 
 	/* It has changed what it tracks, and may not have waited for this step. */
 	if (kvm_page_track_get_action(n, gfn, access->mode) != action)
@@ -233,6 +236,7 @@ static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *
 	if (page->nr_ids == MAX_TRACKERS)
 		return 0;
 	page->ids[page->nr_ids] = n->id;
+	page->nr_again[page->nr_ids] = 0;
 	page->actions[page->nr_ids++] = action;
 	return 1;
 }
@@ -258,22 +262,25 @@ int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
 static void close_pages(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 {
 	struct kvm_memory_slot *slot;
+	struct open_page *page;
 	gfn_t gfn;
-	int i;
 
 	write_lock(&vcpu->kvm->mmu_lock);
-	for (i = 0; i < step->nr_pages; i++) {
-		gfn = gpa_to_gfn(step->pages[i].access.gpa);
+	for (page = step->pages; page < step->pages + step->nr_pages; page++) {
+		gfn = gpa_to_gfn(page->access.gpa);
 		slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
-		if (slot)
-			kvm_mmu_view_write_protect(vcpu->kvm, slot, gfn);
+		/* Without its slot, nobody knows. */
+		page->written = !slot || kvm_mmu_view_write_protect(vcpu->kvm, slot, gfn);
 	}
 	write_unlock(&vcpu->kvm->mmu_lock);
 }
 
 static void leave_view(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 {
-	vcpu->arch.page_track_step = KVM_PAGE_TRACK_NO_STEP;
+	/* Whoever waits has to do so from here on.  Pairs with stays_asleep(). */
+	smp_store_mb(step->over, true);
+
+	vcpu->arch.page_track_step_kind = KVM_PAGE_TRACK_NO_STEP;
 	close_pages(vcpu, step);
 
 	KVM_BUG_ON(step->mmu != vcpu->arch.mmu, vcpu->kvm);
@@ -286,16 +293,16 @@ static void leave_view(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 /* The pages are closed, and trackers are told: it is the next one's turn. */
 static void end_turn(struct kvm_vcpu *vcpu)
 {
-	struct kvm_vcpu **stepper = &vcpu->kvm->arch.page_track_stepper;
+	struct kvm_vcpu **owner = &vcpu->kvm->arch.page_track_step_owner;
 
 	/*
 	 * Pairs with the cmpxchg() in start_step(), and the acquire in is_step_over().
 	 * Whoever sees another vCPU there before it sleeps is seen here: pairs with the
 	 * barrier of set_current_state() in wait_var_event().
 	 */
-	smp_store_release(stepper, NULL);
+	smp_store_release(owner, NULL);
 	smp_mb();
-	wake_up_var(stepper);
+	wake_up_var(owner);
 }
 
 static void call_track_write(struct kvm_vcpu *vcpu, const struct open_page *page,
@@ -309,45 +316,61 @@ static void call_track_write(struct kvm_vcpu *vcpu, const struct open_page *page
 			       bytes, action, n);
 }
 
-static void tell_page(struct kvm_vcpu *vcpu, const struct open_page *page, bool done)
+/* Is the tracker still to be told that opened @page as its @i-th? */
+static bool is_told(const struct kvm_page_track_step *step, const struct open_page *page, int i,
+		    struct kvm_page_track_notifier_node *n)
 {
+	return READ_ONCE(step->nr_to_recheck) != step->nr ||
+	       kvm_page_track_get_action(n, gpa_to_gfn(page->access.gpa), page->access.mode) ==
+	       page->actions[i];
+}
+
+static void tell_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_step *step,
+		      const struct open_page *page)
+{
+	gpa_t gpa = page->access.gpa;
 	struct kvm_page_track_notifier_node *n;
 	u8 data[KVM_PAGE_TRACK_STEP_DATA];
 	int bytes, i, action;
 
-	bytes = read_data(vcpu, &page->access, data);
-	if (bytes < 0 || (!done && !memcmp(data, page->before, bytes)))
-		return;
+	bytes = min_t(int, sizeof(data), PAGE_SIZE - offset_in_page(gpa));
+	/* Others wait: do not sleep. */
+	if (kvm_vcpu_read_guest_atomic(vcpu, gpa, data, bytes))
+		bytes = 0;
 
 	for (i = 0; i < page->nr_ids; i++) {
 		n = kvm_page_track_find_notifier(vcpu->kvm, page->ids[i]);
-		if (n)
+		if (n && is_told(step, page, i, n))
 			call_track_write(vcpu, page, data, bytes, page->actions[i], n);
 	}
 
 	/* Those who came meanwhile, and those who are not asked before. */
 	n = NULL;
-	while ((n = page_track_find_next(vcpu->kvm, n, gpa_to_gfn(page->access.gpa), &action))) {
-		if (!has_opened(page, n->id))
+	while ((n = page_track_find_next(vcpu->kvm, n, gpa_to_gfn(gpa), &action))) {
+		if (find_id(page, n->id) < 0)
 			call_track_write(vcpu, page, data, bytes, action, n);
 	}
 }
 
 void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done)
 {
-	struct kvm_page_track_step *step = vcpu->arch.page_track_stepping;
+	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
 	int i;
 
+	/* If it led to another exception, that one is pending in its place. */
 	if (kvm_page_track_steps_event(vcpu))
-		done = !kvm_event_needs_reinjection(vcpu);
+		done = !kvm_event_needs_reinjection(vcpu) && !kvm_is_exception_pending(vcpu);
 
+	step->done = done;
 	if (done)
 		++vcpu->kvm->stat.page_track_steps;
 	leave_view(vcpu, step);
 
 	for (i = 0; i < step->nr_pages; i++) {
+		if (!done && !step->pages[i].written)
+			continue;
 		step->telling = &step->pages[i];
-		tell_page(vcpu, step->telling, done);
+		tell_page(vcpu, step, step->telling);
 	}
 	step->telling = NULL;
 
@@ -359,31 +382,54 @@ EXPORT_SYMBOL_GPL(__kvm_page_track_end_step);
 static bool is_step_over(struct kvm_vcpu *vcpu, unsigned int nr)
 {
 	/* What trackers were told is visible.  Pairs with the release in end_turn(). */
-	return smp_load_acquire(&vcpu->kvm->arch.page_track_stepper) != vcpu ||
-	       READ_ONCE(vcpu->arch.page_track_stepping->nr) != nr;
+	return smp_load_acquire(&vcpu->kvm->arch.page_track_step_owner) != vcpu ||
+	       READ_ONCE(vcpu->arch.page_track_step_state->nr) != nr;
+}
+
+/*
+ * Does @vcpu sleep in the step @nr, before it can write, maybe for userspace?  Then it tells
+ * only those who track the page when it has.
+ */
+static bool stays_asleep(struct kvm_vcpu *vcpu, unsigned int nr)
+{
+	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
+
+	if (READ_ONCE(step->over) || !kvm_page_track_is_asleep(vcpu))
+		return false;
+
+	/* Visible when it wakes up, if it sleeps still.  Pairs with leave_view(). */
+	smp_store_mb(step->nr_to_recheck, nr);
+	return !READ_ONCE(step->over) && kvm_page_track_is_asleep(vcpu);
 }
 
 void kvm_page_track_wait_for_step(struct kvm *kvm)
 {
-	struct kvm_vcpu *vcpu = smp_load_acquire(&kvm->arch.page_track_stepper);
+	struct kvm_vcpu *vcpu;
 	unsigned int nr;
 
+	/* Who steps from now on sees what has changed.  Pairs with start_step(). */
+	smp_mb();
+	vcpu = smp_load_acquire(&kvm->arch.page_track_step_owner);
 	if (!vcpu)
 		return;
 
 	/* If that is a later one already, it is waited for in vain, but no longer. */
-	nr = READ_ONCE(vcpu->arch.page_track_stepping->nr);
-	wait_var_event_killable(&kvm->arch.page_track_stepper, is_step_over(vcpu, nr));
+	nr = READ_ONCE(vcpu->arch.page_track_step_state->nr);
+	while (!is_step_over(vcpu, nr) && !stays_asleep(vcpu, nr) &&
+	       !fatal_signal_pending(current))
+		usleep_range(10, 100);
 }
 
-const struct kvm_page_track_access *kvm_page_track_stepped(struct kvm_vcpu *vcpu, u64 *rip)
+const struct kvm_page_track_access *kvm_page_track_stepped(struct kvm_vcpu *vcpu, u64 *rip,
+							   bool *done)
 {
-	struct kvm_page_track_step *step = vcpu->arch.page_track_stepping;
+	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
 
 	if (!step || !step->telling)
 		return NULL;
 
 	*rip = step->rip;
+	*done = step->done;
 	return &step->telling->access;
 }
 
@@ -410,5 +456,5 @@ EXPORT_SYMBOL_GPL(kvm_page_track_step_exception);
 
 void kvm_page_track_free_step(struct kvm_vcpu *vcpu)
 {
-	kfree(vcpu->arch.page_track_stepping);
+	kfree(vcpu->arch.page_track_step_state);
 }

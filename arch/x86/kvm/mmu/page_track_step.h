@@ -10,7 +10,7 @@
 
 #include <linux/kvm_host.h>
 
-/* vcpu->arch.page_track_step: what the vCPU does in the view, if it is there. */
+/* vcpu->arch.page_track_step_kind: what the vCPU does in the view, if it is there. */
 enum kvm_page_track_step_kind {
 	KVM_PAGE_TRACK_NO_STEP,
 	/* One instruction. */
@@ -22,18 +22,34 @@ enum kvm_page_track_step_kind {
 /* Is @vcpu to execute one instruction, and no more?  Context: any of @vcpu's thread. */
 static inline bool kvm_page_track_steps_insn(struct kvm_vcpu *vcpu)
 {
-	return unlikely(vcpu->arch.page_track_step == KVM_PAGE_TRACK_STEP_INSN);
+	return unlikely(vcpu->arch.page_track_step_kind == KVM_PAGE_TRACK_STEP_INSN);
 }
 
 /* Is @vcpu to take an event, and to come back before the first instruction? */
 static inline bool kvm_page_track_steps_event(struct kvm_vcpu *vcpu)
 {
-	return unlikely(vcpu->arch.page_track_step == KVM_PAGE_TRACK_STEP_EVENT);
+	return unlikely(vcpu->arch.page_track_step_kind == KVM_PAGE_TRACK_STEP_EVENT);
 }
 
 static inline bool kvm_page_track_in_step(struct kvm_vcpu *vcpu)
 {
-	return unlikely(vcpu->arch.page_track_step != KVM_PAGE_TRACK_NO_STEP);
+	return unlikely(vcpu->arch.page_track_step_kind != KVM_PAGE_TRACK_NO_STEP);
+}
+
+/*
+ * Of the breakpoints that a #DB says were hit, those that @dr7 enables: others may be there
+ * as well, and without the TF of a step there would have been no #DB for them.
+ */
+static inline unsigned long kvm_page_track_step_dr6(unsigned long dr6, unsigned long dr7)
+{
+	int i;
+
+	for (i = 0; i < KVM_NR_DB_REGS; i++) {
+		if (!(dr7 & (3ul << (i * DR_ENABLE_SIZE))))
+			dr6 &= ~BIT(i);
+	}
+
+	return dr6;
 }
 
 #ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING
@@ -45,7 +61,7 @@ static inline bool kvm_page_track_in_step(struct kvm_vcpu *vcpu)
  * same step is added.
  *
  * What is not done to its end, because of an exception or of another exit, is told if it
- * has changed those bytes.
+ * may have written to the page.  If the bytes cannot be read without sleeping, there are 0.
  *
  * Returns 1 if the guest is to go on, where the vCPU may have to fault again first; 0 if
  * there can be no step, or the page cannot be open; or -ENOMEM.  The MMU may have no root
@@ -58,16 +74,18 @@ int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
 #define KVM_PAGE_TRACK_STEP_DATA	64
 
 /*
- * What is being told of a step: the access that faulted, and the instruction's rip.  NULL
- * if KVM has emulated what is told.
+ * What is being told of a step: the access that faulted, the instruction's rip, and whether
+ * it was executed to its end.  NULL if KVM has emulated what is told.
  *
  * Context: track_write.
  */
-const struct kvm_page_track_access *kvm_page_track_stepped(struct kvm_vcpu *vcpu, u64 *rip);
+const struct kvm_page_track_access *kvm_page_track_stepped(struct kvm_vcpu *vcpu, u64 *rip,
+							   bool *done);
 
 /*
- * Wait until the step that is under way, if any, has told whom it has to tell.  Ends early
- * on a fatal signal.
+ * Wait until the step that is under way, if any, has told whom it has to tell.  If its vCPU
+ * sleeps, it tells nobody who does not track the page any more, and is not waited for.  Ends
+ * early on a fatal signal.
  *
  * Context: process, may sleep; not in a callback.
  */

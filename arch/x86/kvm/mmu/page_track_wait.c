@@ -31,7 +31,7 @@
 
 #include "page_track_access.h"
 
-static bool is_asleep(struct kvm_vcpu *vcpu)
+bool kvm_page_track_is_asleep(struct kvm_vcpu *vcpu)
 {
 	struct task_struct *task;
 
@@ -72,7 +72,8 @@ static bool is_under_way(struct kvm_vcpu *vcpu, struct kvm_page_track_insn *insn
 		return false;
 
 	/* What has been written is told at once. */
-	if ((state & KVM_PAGE_TRACK_STAGE) == KVM_PAGE_TRACK_WRITTEN || !is_asleep(vcpu))
+	if ((state & KVM_PAGE_TRACK_STAGE) == KVM_PAGE_TRACK_WRITTEN ||
+	    !kvm_page_track_is_asleep(vcpu))
 		return true;
 
 	return !take_back(insn, state, n);
