@@ -125,7 +125,7 @@ static void check_events(struct table *t, const struct exact_outcome *o)
 	if (strstr(t->insn->name, "rep ") && !t->state->rcx)
 		want = 0;
 
-	while (tracker_pop(&t->t, &e)) {
+	while (tracker_pop_finished(&t->t, &e)) {
 		if (e.flags & (KVM_PAGE_TRACK_EVENT_UNEMULATED |
 			       KVM_PAGE_TRACK_EVENT_STEPPED)) {
 			check_unemulated(t, &e);

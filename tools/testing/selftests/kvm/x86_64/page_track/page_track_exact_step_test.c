@@ -155,7 +155,7 @@ static bool test_one(struct exact *x, struct tracker *t, const struct exact_insn
 	same &= exact_is_same(x, name, &want.end, &got.end, 0);
 
 	/* A step of KVM's own does not know how many bytes were written. */
-	while (tracker_pop(t, &e))
+	while (tracker_pop_finished(t, &e))
 		len -= e.flags & KVM_PAGE_TRACK_EVENT_STEPPED ? insn->len : e.len;
 	if (len)
 		pr_info("%s: %d bytes were not told\n", name, len);

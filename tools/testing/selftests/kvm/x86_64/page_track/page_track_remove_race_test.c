@@ -94,10 +94,7 @@ static void race(struct tiny_guest *g, int new_action, int len)
 			tracker_remove(&t, GPA, PAGE_SIZE);
 		else
 			tracker_add(&t, GPA, PAGE_SIZE, new_action);
-		do {
-			/* A step that was interrupted starts again. */
-			TEST_ASSERT(tracker_pop(&t, &event), "R4: no event of write %u", i);
-		} while (event.flags & KVM_PAGE_TRACK_EVENT_UNFINISHED);
+		TEST_ASSERT(tracker_pop_finished(&t, &event), "R4: no event of write %u", i);
 		TEST_ASSERT_EQ(*(uint32_t *)event.data, i);
 		TRACKER_ASSERT_EMPTY(&t);
 

@@ -47,7 +47,7 @@ static void check_event(struct tiny_guest *g, struct tracker *t, enum tg_op op, 
 {
 	struct kvm_page_track_event e;
 
-	TEST_ASSERT(tracker_pop(t, &e), "Operation %d was not told", op);
+	TEST_ASSERT(tracker_pop_finished(t, &e), "Operation %d was not told", op);
 	TEST_ASSERT(e.flags & KVM_PAGE_TRACK_EVENT_STEPPED &&
 		    !(e.flags & KVM_PAGE_TRACK_EVENT_UNTRACKED), "flags are 0x%x", e.flags);
 	TEST_ASSERT_EQ(e.gpa, GPA + offset);

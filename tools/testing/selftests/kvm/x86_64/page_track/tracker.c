@@ -136,6 +136,16 @@ bool tracker_pop(struct tracker *t, struct kvm_page_track_event *event)
 	return true;
 }
 
+bool tracker_pop_finished(struct tracker *t, struct kvm_page_track_event *event)
+{
+	do {
+		if (!tracker_pop(t, event))
+			return false;
+	} while (event->flags & KVM_PAGE_TRACK_EVENT_UNFINISHED);
+
+	return true;
+}
+
 bool tracker_poll(struct tracker *t, int timeout_ms)
 {
 	struct pollfd pfd = { .fd = t->fd, .events = POLLIN };

@@ -41,6 +41,8 @@ int tracker_collect(struct tracker *t, uint64_t gpa, uint64_t size, uint32_t fla
 
 /* Take the oldest event.  False if there is none.  Sequence number and time are checked. */
 bool tracker_pop(struct tracker *t, struct kvm_page_track_event *event);
+/* The same, but pass over steps that were interrupted, by the host at any time. */
+bool tracker_pop_finished(struct tracker *t, struct kvm_page_track_event *event);
 /* The time, in ns, as in events. */
 uint64_t tracker_now(void);
 /* How many events are there? */
