@@ -26,9 +26,9 @@
  * TLBs may keep what was open: the view is flushed whenever a vCPU enters it.
  *
  * Who has opened a page is told, and who tracks it when the step ends.  Who stops tracking
- * it waits for the step that is under way, unless the vCPU sleeps, and has not written
- * then: the step tells those only who track the page at its end.  Trackers are known by their id, as they may be
- * gone when the step ends.  What they make of a step is not known here.
+ * it waits for the step that is under way.  If the vCPU sleeps, it has not written yet:
+ * nobody waits, and the step tells only those who track the page at its end.  Trackers are
+ * known by their id, as they may be gone then.  What they make of a step is not known here.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
