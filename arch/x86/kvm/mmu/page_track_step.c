@@ -295,12 +295,12 @@ static void end_turn(struct kvm_vcpu *vcpu)
 {
 	struct kvm_vcpu **owner = &vcpu->kvm->arch.page_track_step_owner;
 
+	/* Pairs with the cmpxchg() in start_step(), and the acquire in is_step_over(). */
+	smp_store_release(owner, NULL);
 	/*
-	 * Pairs with the cmpxchg() in start_step(), and the acquire in is_step_over().
-	 * Whoever sees another vCPU there before it sleeps is seen here: pairs with the
+	 * Whoever sees another vCPU there before it sleeps is seen here.  Pairs with the
 	 * barrier of set_current_state() in wait_var_event().
 	 */
-	smp_store_release(owner, NULL);
 	smp_mb();
 	wake_up_var(owner);
 }
@@ -409,6 +409,7 @@ void kvm_page_track_wait_for_step(struct kvm *kvm)
 
 	/* Who steps from now on sees what has changed.  Pairs with start_step(). */
 	smp_mb();
+	/* What it keeps is allocated.  Pairs with the cmpxchg() in start_step(). */
 	vcpu = smp_load_acquire(&kvm->arch.page_track_step_owner);
 	if (!vcpu)
 		return;

@@ -4,6 +4,9 @@
 
 #include "guest.h"
 
+/* Missing in processor.h. */
+#define X86_FEATURE_AVX	KVM_X86_CPU_FEATURE(0x1, 0, ECX, 28)
+
 /* In ops.S. */
 #define TG_PORT		0x70
 #define TG_OP_SIZE	32
@@ -25,6 +28,25 @@ static void set_segment(struct kvm_segment *seg, int type, bool is_system)
 		.db = !is_system,
 		.g = !is_system,
 	};
+}
+
+bool tg_enable_avx(struct tiny_guest *g)
+{
+	struct kvm_xcrs xcrs = { .nr_xcrs = 1 };
+	struct kvm_sregs sregs;
+
+	if (!kvm_cpu_has(X86_FEATURE_AVX) || !kvm_cpu_has(X86_FEATURE_XSAVE)) {
+		g->skip = "the CPU has no AVX or no XSAVE";
+		return false;
+	}
+
+	vcpu_sregs_get(g->vcpu, &sregs);
+	sregs.cr4 |= X86_CR4_OSXSAVE;
+	vcpu_sregs_set(g->vcpu, &sregs);
+
+	xcrs.xcrs[0].value = XFEATURE_MASK_FP | XFEATURE_MASK_SSE | XFEATURE_MASK_YMM;
+	vcpu_xcrs_set(g->vcpu, &xcrs);
+	return true;
 }
 
 bool tg_shadowed(void)

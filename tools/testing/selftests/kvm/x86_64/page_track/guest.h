@@ -56,6 +56,9 @@ void tg_add_vcpu(const struct tiny_guest *g, struct tiny_guest *new, uint32_t id
 /* Start the vCPU over, with g->root. */
 void tg_reset_vcpu(struct tiny_guest *g);
 
+/* Have the guest's AVX and XSAVE work.  False if the CPU has none: skip the case. */
+bool tg_enable_avx(struct tiny_guest *g);
+
 /* Does KVM shadow the page tables of @g? */
 bool tg_shadowed(void);
 

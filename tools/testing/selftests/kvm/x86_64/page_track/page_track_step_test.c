@@ -9,32 +9,9 @@
 #include "stats.h"
 #include "tracker.h"
 
-/* Missing in processor.h. */
-#define X86_FEATURE_AVX	KVM_X86_CPU_FEATURE(0x1, 0, ECX, 28)
-
 #define VA		0x40000000ul
 #define GPA		tg_data(0)
 #define ROUNDS		3
-
-/* Have the guest's AVX and XSAVE work.  False if the CPU has none: skip the case. */
-static bool enable_avx(struct tiny_guest *g)
-{
-	struct kvm_xcrs xcrs = { .nr_xcrs = 1 };
-	struct kvm_sregs sregs;
-
-	if (!kvm_cpu_has(X86_FEATURE_AVX) || !kvm_cpu_has(X86_FEATURE_XSAVE)) {
-		g->skip = "the CPU has no AVX or no XSAVE";
-		return false;
-	}
-
-	vcpu_sregs_get(g->vcpu, &sregs);
-	sregs.cr4 |= X86_CR4_OSXSAVE;
-	vcpu_sregs_set(g->vcpu, &sregs);
-
-	xcrs.xcrs[0].value = XFEATURE_MASK_FP | XFEATURE_MASK_SSE | XFEATURE_MASK_YMM;
-	vcpu_xcrs_set(g->vcpu, &xcrs);
-	return true;
-}
 
 static void map_pages(struct tiny_guest *g)
 {
@@ -88,14 +65,14 @@ static void run_steps(struct tiny_guest *g, enum tg_op op, int offset)
 static void test_avx(struct tiny_guest *g)
 {
 	map_pages(g);
-	if (enable_avx(g))
+	if (tg_enable_avx(g))
 		run_steps(g, TG_STORE32_AVX, 0x40);
 }
 
 static void test_xsave(struct tiny_guest *g)
 {
 	map_pages(g);
-	if (enable_avx(g))
+	if (tg_enable_avx(g))
 		run_steps(g, TG_XSAVE, 0x40);
 }
 

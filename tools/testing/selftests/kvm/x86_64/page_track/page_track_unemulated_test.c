@@ -8,31 +8,8 @@
 #include "cases.h"
 #include "tracker.h"
 
-/* Missing in processor.h. */
-#define X86_FEATURE_AVX	KVM_X86_CPU_FEATURE(0x1, 0, ECX, 28)
-
 #define VA		0x40000000ul
 #define GPA		tg_data(0)
-
-/* Have the guest's AVX and XSAVE work.  False if the CPU has none: skip the case. */
-static bool enable_avx(struct tiny_guest *g)
-{
-	struct kvm_xcrs xcrs = { .nr_xcrs = 1 };
-	struct kvm_sregs sregs;
-
-	if (!kvm_cpu_has(X86_FEATURE_AVX) || !kvm_cpu_has(X86_FEATURE_XSAVE)) {
-		g->skip = "the CPU has no AVX or no XSAVE";
-		return false;
-	}
-
-	vcpu_sregs_get(g->vcpu, &sregs);
-	sregs.cr4 |= X86_CR4_OSXSAVE;
-	vcpu_sregs_set(g->vcpu, &sregs);
-
-	xcrs.xcrs[0].value = XFEATURE_MASK_FP | XFEATURE_MASK_SSE | XFEATURE_MASK_YMM;
-	vcpu_xcrs_set(g->vcpu, &xcrs);
-	return true;
-}
 
 /* Do @op at @offset, with one of two trackers reporting once only. */
 static void run_unemulated(struct tiny_guest *g, enum tg_op op, int offset)
@@ -76,14 +53,14 @@ static void map_pages(struct tiny_guest *g)
 static void test_avx(struct tiny_guest *g)
 {
 	map_pages(g);
-	if (enable_avx(g))
+	if (tg_enable_avx(g))
 		run_unemulated(g, TG_STORE32_AVX, 0x40);
 }
 
 static void test_xsave(struct tiny_guest *g)
 {
 	map_pages(g);
-	if (enable_avx(g))
+	if (tg_enable_avx(g))
 		run_unemulated(g, TG_XSAVE, 0x40);
 }
 
@@ -103,7 +80,7 @@ static void test_crossing(struct tiny_guest *g)
 	int i;
 
 	map_pages(g);
-	if (!enable_avx(g))
+	if (!tg_enable_avx(g))
 		return;
 
 	tracker_create(g->vm, &t, 64, 0, 0);
