@@ -32,36 +32,37 @@
 static_assert((int)KVM_PAGE_TRACK_WRITE == KVM_PAGE_TRACK_MODE_WRITE);
 
 /* The vCPU is behind what it did itself.  How many bytes it has written is not known. */
-static void fill_stepped(const struct kvm_page_track_access *access, bool done,
+static void fill_stepped(const struct kvm_page_track_stepped *stepped,
 			 struct kvm_page_track_event *event)
 {
+	const struct kvm_page_track_access *access = stepped->access;
+
 	event->flags &= ~KVM_PAGE_TRACK_EVENT_GVA;
 	event->flags |= KVM_PAGE_TRACK_EVENT_STEPPED;
 	if (access->gva_valid)
 		event->flags |= KVM_PAGE_TRACK_EVENT_GVA;
 	if (access->page_walk)
 		event->flags |= KVM_PAGE_TRACK_EVENT_PAGE_WALK;
-	if (!done)
+	if (!stepped->done)
 		event->flags |= KVM_PAGE_TRACK_EVENT_UNFINISHED;
 	if (!event->len)
 		event->flags |= KVM_PAGE_TRACK_EVENT_TRUNCATED;
 	event->len = 0;
+	event->rip = stepped->rip;
 }
 
 static void fill_event(struct kvm_vcpu *vcpu, struct kvm_page_track_event *event)
 {
-	const struct kvm_page_track_access *stepped;
-	u64 rip = kvm_rip_read(vcpu);
-	bool done;
+	const struct kvm_page_track_stepped *stepped = kvm_page_track_stepped(vcpu);
 
-	stepped = kvm_page_track_stepped(vcpu, &rip, &done);
 	if (stepped)
-		fill_stepped(stepped, done, event);
+		fill_stepped(stepped, event);
+	else
+		event->rip = kvm_rip_read(vcpu);
 
 	event->time = ktime_get_ns();
 	event->vcpu_id = vcpu->vcpu_id;
 	event->flags |= page_track_vcpu_flags(vcpu);
-	event->rip = rip;
 	event->cr3 = kvm_read_cr3(vcpu);
 }
 
@@ -115,6 +116,19 @@ static void tell_once(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 		push_event(vcpu, tracker, event);
 }
 
+/* Has the tracker that is told been asked for the step? */
+static bool was_allowed(struct kvm_vcpu *vcpu)
+{
+	const struct kvm_page_track_stepped *stepped = kvm_page_track_stepped(vcpu);
+
+	if (!stepped || !stepped->opened)
+		return false;
+
+	if (stepped->done)
+		page_track_forget_allowed(vcpu);
+	return true;
+}
+
 static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
 			  int bytes, u8 action, struct kvm_page_track_notifier_node *node)
 {
@@ -126,14 +140,10 @@ static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 
 		.phase = KVM_PAGE_TRACK_PHASE_AFTER,
 		.flags = KVM_PAGE_TRACK_EVENT_GVA,
 	};
-	bool done;
-	u64 rip;
 
 	/* What could not be asked is told. */
 	if (action == KVM_PAGE_TRACK_ACTION_EXIT &&
-	    (kvm_page_track_stepped(vcpu, &rip, &done) ?
-	     page_track_was_allowed(vcpu, gpa, node->id) :
-	     page_track_was_asked(vcpu, gpa, bytes, node->id)))
+	    (was_allowed(vcpu) || page_track_was_asked(vcpu, gpa, bytes, node->id)))
 		return;
 
 	if (bytes > sizeof(event.data))
@@ -241,12 +251,25 @@ static int do_unemulated(struct kvm_vcpu *vcpu, const struct kvm_page_track_acce
 	int r = 0;
 
 	if (tracker->flags & KVM_PAGE_TRACKER_STEP &&
-	    action == KVM_PAGE_TRACK_ACTION_NOTIFY)
+	    action != KVM_PAGE_TRACK_ACTION_ONCE)
 		r = kvm_page_track_step(vcpu, access, action, &tracker->node);
-	if (!r)
+	if (!r && action != KVM_PAGE_TRACK_ACTION_EXIT)
 		return untrack_page(vcpu, access, action, tracker);
 
+	if (!r)
+		r = page_track_give_up_asked(vcpu, tracker->node.id, access->gpa);
+
 	return r < 0 ? r : KVM_PAGE_TRACK_STOP;
+}
+
+static int ask(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
+	       struct kvm_page_track_access *access)
+{
+	if (access->unemulated && page_track_is_allowed(vcpu, access->gpa, tracker->node.id))
+		return do_unemulated(vcpu, access, KVM_PAGE_TRACK_ACTION_EXIT, tracker);
+
+	return page_track_ask(vcpu, &tracker->node, tracker->user_data,
+			      tracker->flags & KVM_PAGE_TRACKER_STEP, access);
 }
 
 static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access,
@@ -263,9 +286,7 @@ static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *a
 	access->unemulated |= kvm_page_track_in_step(vcpu);
 
 	if (action == KVM_PAGE_TRACK_ACTION_EXIT)
-		return access->data || access->unemulated ?
-		       page_track_ask(vcpu, node, tracker->user_data,
-				      tracker->flags & KVM_PAGE_TRACKER_STEP, access) :
+		return access->data || access->unemulated ? ask(vcpu, tracker, access) :
 		       KVM_PAGE_TRACK_WANT_DATA;
 
 	if (access->unemulated)
@@ -372,9 +393,6 @@ static int follow_sleeper_reply(struct kvm_vcpu *vcpu)
 
 int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
 {
-	/* Others wait for its end. */
-	kvm_page_track_end_step(vcpu, false);
-
 	/* Before the guest writes more, or finds the ring full. */
 	kvm_page_track_tell_all_by_kvm(vcpu->kvm);
 
@@ -393,10 +411,14 @@ int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
 		case MUST_SLEEP:
 			break;
 		default:
-			page_track_forget_question(vcpu);
+			if (!kvm_page_track_in_step(vcpu))
+				page_track_forget_question(vcpu);
 			return 1;
 		}
 	}
+
+	/* Others wait for the end of a step. */
+	kvm_page_track_end_step(vcpu, false);
 
 	kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
 	page_track_sleep(&vcpu->arch.page_track_question->sleeper, vcpu);

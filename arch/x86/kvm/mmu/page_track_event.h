@@ -43,7 +43,7 @@ static inline bool page_track_waits(const struct page_tracker *tracker)
 static inline void page_track_settle(struct page_tracker *tracker)
 {
 	kvm_page_track_wait(tracker->kvm, &tracker->node);
-	kvm_page_track_wait_for_step(tracker->kvm);
+	kvm_page_track_wait_for_step(tracker->kvm, &tracker->node);
 }
 
 /* Set the callbacks of @tracker.  Context: before it is registered. */

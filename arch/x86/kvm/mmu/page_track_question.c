@@ -27,9 +27,11 @@
  * be what a tracker before it wants to be written instead.
  *
  * What the emulator cannot do is asked in step 1 when it has failed, and step 3 has the
- * CPU do it: in a step of the vCPU, see page_track_step.c, or since the tracker gives the
- * page up.  If such a step comes to another page that has a question, it starts again
- * with both allowed.
+ * CPU do it.  The tracker gives the page up; or, if it can be stepped, the guest goes on
+ * as if nothing were known, faults again, and step 4 finds the access allowed: the vCPU
+ * steps it, see page_track_step.c.  If others ask, for that page or the next one of the
+ * instruction, the same happens again.  What was allowed counts at the same place only,
+ * until it is done.
  *
  * All this is the vCPU's own, whose thread alone uses it, without a lock, but what it
  * sleeps for, which page_track_sleep.c knows of.  Of trackers it knows the id, of which
@@ -47,7 +49,6 @@
 #include "page_track_notifier.h"
 #include "page_track_question.h"
 #include "page_track_range.h"
-#include "page_track_step.h"
 #include "smm.h"
 #include "x86.h"
 
@@ -214,6 +215,7 @@ int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_n
 {
 	struct page_track_reply *reply = find_reply(vcpu, n->id, access->gpa, access->bytes);
 	struct kvm_page_track_question *q;
+	struct page_track_place place;
 
 	if (reply && !memcmp(reply->asked, access->data, access->bytes))
 		return get_verdict(vcpu, reply, access);
@@ -235,9 +237,6 @@ int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_n
 		kfree(reply);
 	}
 
-	if (!kvm_page_track_in_step(vcpu))
-		q->nr_allowed = 0;
-
 	q->reply = access->data ? add_reply(q, n->id, access) : NULL;
 	q->steps = steps;
 	q->asking = true;
@@ -246,7 +245,10 @@ int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_n
 	q->gpa = access->gpa;
 	q->gva = access->gva_valid ? access->gva : 0;
 	q->flags = access_flags(vcpu, access);
-	get_place(vcpu, &q->place);
+	get_place(vcpu, &place);
+	if (memcmp(&place, &q->place, sizeof(place)))
+		q->nr_allowed = 0;
+	q->place = place;
 
 	kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
 	return KVM_PAGE_TRACK_STOP;
@@ -257,12 +259,15 @@ bool page_track_was_asked(struct kvm_vcpu *vcpu, gpa_t gpa, int bytes, u64 track
 	return find_reply(vcpu, tracker_id, gpa, bytes);
 }
 
-bool page_track_was_allowed(struct kvm_vcpu *vcpu, gpa_t gpa, u64 tracker_id)
+bool page_track_is_allowed(struct kvm_vcpu *vcpu, gpa_t gpa, u64 tracker_id)
 {
 	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
 	int i;
 
-	for (i = 0; q && i < q->nr_allowed; i++) {
+	if (!q || !q->nr_allowed || !page_track_is_where_it_asked(vcpu))
+		return false;
+
+	for (i = 0; i < q->nr_allowed; i++) {
 		if (q->allowed[i].tracker_id == tracker_id && q->allowed[i].gpa == gpa)
 			return true;
 	}
@@ -270,63 +275,35 @@ bool page_track_was_allowed(struct kvm_vcpu *vcpu, gpa_t gpa, u64 tracker_id)
 	return false;
 }
 
-/* Returns 1, 0 if there can be no step, or an error. */
-static int step_one(struct kvm_vcpu *vcpu, const struct page_track_allowed *allowed)
+void page_track_forget_allowed(struct kvm_vcpu *vcpu)
 {
-	struct kvm_page_track_access access = {
-		.mode = KVM_PAGE_TRACK_WRITE,
-		.gpa = allowed->gpa,
-		.gva = allowed->gva,
-		.gva_valid = allowed->flags & KVM_PAGE_TRACK_EVENT_GVA,
-		.page_walk = allowed->flags & KVM_PAGE_TRACK_EVENT_PAGE_WALK,
-		.unemulated = true,
-	};
-	struct kvm_page_track_notifier_node *n;
-	int r;
-
-	/* Wait for those who step before, so that nothing is asked again. */
-	do {
-		n = kvm_page_track_find_notifier(vcpu->kvm, allowed->tracker_id);
-		if (!n || kvm_page_track_get_action(n, gpa_to_gfn(access.gpa), access.mode) !=
-			  KVM_PAGE_TRACK_ACTION_EXIT)
-			return 1;
-		r = kvm_page_track_step(vcpu, &access, KVM_PAGE_TRACK_ACTION_EXIT, n);
-	} while (r > 0 && !kvm_page_track_in_step(vcpu) && !signal_pending(current));
-
-	return r;
+	vcpu->arch.page_track_question->nr_allowed = 0;
 }
 
-/* Have the vCPU step what the last question was for.  Returns as step_one(). */
-static int step_allowed(struct kvm_vcpu *vcpu, struct kvm_page_track_question *q)
+/* Returns false if that cannot be noted. */
+static bool allow(struct kvm_page_track_question *q)
 {
-	int i, r = 1;
-
 	if (!q->steps || q->nr_allowed == PAGE_TRACK_MAX_ALLOWED)
-		return 0;
+		return false;
 
 	q->allowed[q->nr_allowed++] = (struct page_track_allowed) {
 		.tracker_id = q->tracker_id,
 		.gpa = q->gpa,
-		.gva = q->gva,
-		.flags = q->flags,
 	};
-
-	/* What can be stepped depends on the instruction, which others may have changed. */
-	if (!kvm_event_needs_reinjection(vcpu) &&
-	    x86_decode_emulated_instruction(vcpu, 0, NULL, 0) == EMULATION_FAILED &&
-	    vcpu->arch.emulate_ctxt->have_exception)
-		return 1;
-
-	for (i = 0; r > 0 && i < q->nr_allowed; i++)
-		r = step_one(vcpu, &q->allowed[i]);
-
-	return r;
+	return true;
 }
 
-/* The page, with which the CPU does the access, if the tracker still asks for it. */
-static int give_up_page(struct kvm_vcpu *vcpu, u64 tracker_id, gpa_t gpa)
+int page_track_give_up_asked(struct kvm_vcpu *vcpu, u64 tracker_id, gpa_t gpa)
 {
+	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
 	struct kvm_page_track_notifier_node *n;
+	int i;
+
+	/* The next time, it is asked. */
+	for (i = q->nr_allowed - 1; i >= 0; i--) {
+		if (q->allowed[i].tracker_id == tracker_id && q->allowed[i].gpa == gpa)
+			q->allowed[i] = q->allowed[--q->nr_allowed];
+	}
 
 	n = kvm_page_track_find_notifier(vcpu->kvm, tracker_id);
 	if (!n)
@@ -345,9 +322,9 @@ int page_track_follow_reply(struct kvm_vcpu *vcpu, u8 val, const u8 *data)
 	int r;
 
 	if (!reply) {
-		r = step_allowed(vcpu, q);
-		if (!r)
-			r = give_up_page(vcpu, q->tracker_id, q->gpa);
+		if (allow(q))
+			return 1;
+		r = page_track_give_up_asked(vcpu, q->tracker_id, q->gpa);
 		return r < 0 ? r : 1;
 	}
 
@@ -387,7 +364,8 @@ void page_track_forget_question(struct kvm_vcpu *vcpu)
 		return;
 
 	forget_replies(vcpu);
-	vcpu->arch.page_track_question->nr_allowed = 0;
+	if (vcpu->arch.page_track_question->nr_allowed && !page_track_is_where_it_asked(vcpu))
+		page_track_forget_allowed(vcpu);
 }
 
 void kvm_page_track_free_question(struct kvm_vcpu *vcpu)

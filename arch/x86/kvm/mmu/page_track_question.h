@@ -34,12 +34,10 @@ struct page_track_place {
 	unsigned long mode;
 };
 
-/* What KVM cannot emulate, and the tracker has allowed. */
+/* An access that KVM cannot emulate, and that the tracker has allowed. */
 struct page_track_allowed {
 	u64 tracker_id;
 	gpa_t gpa;
-	gva_t gva;
-	u32 flags;
 };
 
 #define PAGE_TRACK_MAX_ALLOWED	4
@@ -65,7 +63,7 @@ struct kvm_page_track_question {
 	gva_t gva;
 	u32 flags;
 
-	/* What KVM cannot emulate is to be stepped, as is what was allowed before. */
+	/* What KVM cannot emulate is stepped once it is allowed, and was not done at @place. */
 	bool steps;
 	u8 nr_allowed;
 	struct page_track_allowed allowed[PAGE_TRACK_MAX_ALLOWED];
@@ -83,8 +81,17 @@ struct kvm_page_track_question {
 int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_node *n,
 		   u64 user_data, bool steps, struct kvm_page_track_access *access);
 
-/* Is what is told of a step at @gpa what that tracker has allowed? */
-bool page_track_was_allowed(struct kvm_vcpu *vcpu, gpa_t gpa, u64 tracker_id);
+/* Has that tracker allowed an access at @gpa that KVM cannot emulate, to be stepped now? */
+bool page_track_is_allowed(struct kvm_vcpu *vcpu, gpa_t gpa, u64 tracker_id);
+
+/* What was allowed is done. */
+void page_track_forget_allowed(struct kvm_vcpu *vcpu);
+
+/*
+ * Have the tracker give the page up, with which the CPU does the access, if it still asks
+ * for it.  Returns 0 or more, or an error.
+ */
+int page_track_give_up_asked(struct kvm_vcpu *vcpu, u64 tracker_id, gpa_t gpa);
 
 /* Has userspace replied, for that tracker, to this write of @bytes at @gpa? */
 bool page_track_was_asked(struct kvm_vcpu *vcpu, gpa_t gpa, int bytes, u64 tracker_id);

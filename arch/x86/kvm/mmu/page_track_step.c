@@ -54,12 +54,15 @@
 #define MAX_PAGES	8
 #define MAX_TRACKERS	8
 
+/* Of trackers that change what they track while a step sleeps, others wait. */
+#define MAX_RECHECKED	4
+
 /* How often a page can be opened again, since it has come to be a page table. */
 #define MAX_AGAIN	2
 
 struct open_page {
 	struct kvm_page_track_access access;
-	/* At the end: was it writable? */
+	/* It was mapped writable, and may have been zapped since then. */
 	bool written;
 	u64 ids[MAX_TRACKERS];
 	u8 actions[MAX_TRACKERS];
@@ -69,17 +72,17 @@ struct open_page {
 
 /* What a vCPU keeps, from its first step on. */
 struct kvm_page_track_step {
-	/* Which one it is, and which one has to look again for who tracks what. */
+	/* Which one it is, for those who wait. */
 	unsigned int nr;
-	unsigned int nr_to_recheck;
-	/* The vCPU is behind it. */
+	/* The vCPU may have written, or is behind it. */
 	bool over;
-	bool done;
+	/* Trackers that have not waited: they are told what they track at the end. */
+	u64 rechecked[MAX_RECHECKED];
 	struct kvm_mmu *mmu;
-	u64 rip;
 	struct open_page pages[MAX_PAGES];
 	u8 nr_pages;
-	const struct open_page *telling;
+	/* While trackers are told, with an access. */
+	struct kvm_page_track_stepped stepped;
 };
 
 bool kvm_page_track_can_step(void)
@@ -99,9 +102,19 @@ static struct open_page *find_page(struct kvm_page_track_step *step, gfn_t gfn)
 	return NULL;
 }
 
-bool __kvm_page_track_is_open(struct kvm_vcpu *vcpu, gfn_t gfn)
+bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	return find_page(vcpu->arch.page_track_step_state, gfn);
+	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
+	struct open_page *page = find_page(step, gfn);
+
+	if (!page)
+		return false;
+
+	/* Whoever waits has to do so from here on.  Pairs with need_not_wait(). */
+	if (!step->over)
+		smp_store_mb(step->over, true);
+	page->written = true;
+	return true;
 }
 
 /* Whether @vcpu is the one that steps now.  If not, the other one has come to its end. */
@@ -176,13 +189,14 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	}
 
 	/* Visible before the vCPU is the one that steps, with the cmpxchg(). */
+	memset(step->rechecked, 0, sizeof(step->rechecked));
 	WRITE_ONCE(step->over, false);
 	WRITE_ONCE(step->nr, step->nr + 1);
 	if (!start_step(vcpu))
 		return 1;
 
 	step->nr_pages = 0;
-	step->rip = kvm_rip_read(vcpu);
+	step->stepped.rip = kvm_rip_read(vcpu);
 	step->mmu = vcpu->arch.mmu;
 	vcpu->arch.page_track_step_kind = delivers ? KVM_PAGE_TRACK_STEP_EVENT :
 						KVM_PAGE_TRACK_STEP_INSN;
@@ -221,6 +235,7 @@ static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *
 		page = &step->pages[step->nr_pages++];
 		page->access = *access;
 		page->access.data = NULL;
+		page->written = false;
 		page->nr_ids = 0;
 	}
 
@@ -269,15 +284,15 @@ static void close_pages(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 	for (page = step->pages; page < step->pages + step->nr_pages; page++) {
 		gfn = gpa_to_gfn(page->access.gpa);
 		slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
-		/* Without its slot, nobody knows. */
-		page->written = !slot || kvm_mmu_view_write_protect(vcpu->kvm, slot, gfn);
+		if (slot)
+			kvm_mmu_view_write_protect(vcpu->kvm, slot, gfn);
 	}
 	write_unlock(&vcpu->kvm->mmu_lock);
 }
 
 static void leave_view(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 {
-	/* Whoever waits has to do so from here on.  Pairs with stays_asleep(). */
+	/* Pairs with need_not_wait(). */
 	smp_store_mb(step->over, true);
 
 	vcpu->arch.page_track_step_kind = KVM_PAGE_TRACK_NO_STEP;
@@ -320,12 +335,18 @@ static void call_track_write(struct kvm_vcpu *vcpu, const struct open_page *page
 static bool is_told(const struct kvm_page_track_step *step, const struct open_page *page, int i,
 		    struct kvm_page_track_notifier_node *n)
 {
-	return READ_ONCE(step->nr_to_recheck) != step->nr ||
-	       kvm_page_track_get_action(n, gpa_to_gfn(page->access.gpa), page->access.mode) ==
-	       page->actions[i];
+	int k;
+
+	for (k = 0; k < MAX_RECHECKED; k++) {
+		if (READ_ONCE(step->rechecked[k]) == n->id)
+			return kvm_page_track_get_action(n, gpa_to_gfn(page->access.gpa),
+							 page->access.mode) == page->actions[i];
+	}
+
+	return true;
 }
 
-static void tell_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_step *step,
+static void tell_page(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step,
 		      const struct open_page *page)
 {
 	gpa_t gpa = page->access.gpa;
@@ -338,6 +359,8 @@ static void tell_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_step *s
 	if (kvm_vcpu_read_guest_atomic(vcpu, gpa, data, bytes))
 		bytes = 0;
 
+	step->stepped.access = &page->access;
+	step->stepped.opened = true;
 	for (i = 0; i < page->nr_ids; i++) {
 		n = kvm_page_track_find_notifier(vcpu->kvm, page->ids[i]);
 		if (n && is_told(step, page, i, n))
@@ -345,6 +368,7 @@ static void tell_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_step *s
 	}
 
 	/* Those who came meanwhile, and those who are not asked before. */
+	step->stepped.opened = false;
 	n = NULL;
 	while ((n = page_track_find_next(vcpu->kvm, n, gpa_to_gfn(gpa), &action))) {
 		if (find_id(page, n->id) < 0)
@@ -361,18 +385,16 @@ void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done)
 	if (kvm_page_track_steps_event(vcpu))
 		done = !kvm_event_needs_reinjection(vcpu) && !kvm_is_exception_pending(vcpu);
 
-	step->done = done;
+	step->stepped.done = done;
 	if (done)
 		++vcpu->kvm->stat.page_track_steps;
 	leave_view(vcpu, step);
 
 	for (i = 0; i < step->nr_pages; i++) {
-		if (!done && !step->pages[i].written)
-			continue;
-		step->telling = &step->pages[i];
-		tell_page(vcpu, step, step->telling);
+		if (done || step->pages[i].written)
+			tell_page(vcpu, step, &step->pages[i]);
 	}
-	step->telling = NULL;
+	step->stepped.access = NULL;
 
 	end_turn(vcpu);
 }
@@ -386,23 +408,36 @@ static bool is_step_over(struct kvm_vcpu *vcpu, unsigned int nr)
 	       READ_ONCE(vcpu->arch.page_track_step_state->nr) != nr;
 }
 
-/*
- * Does @vcpu sleep in the step @nr, before it can write, maybe for userspace?  Then it tells
- * only those who track the page when it has.
- */
-static bool stays_asleep(struct kvm_vcpu *vcpu, unsigned int nr)
+/* Have @step look again, when it is over, what @id tracks.  False if there is no room. */
+static bool recheck(struct kvm_page_track_step *step, u64 id)
+{
+	u64 old;
+	int i;
+
+	for (i = 0; i < MAX_RECHECKED; i++) {
+		old = cmpxchg(&step->rechecked[i], 0, id);
+		if (!old || old == id)
+			return true;
+	}
+
+	return false;
+}
+
+/* Does @vcpu sleep in its step, before it can write, maybe for userspace? */
+static bool need_not_wait(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_node *n)
 {
 	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
 
-	if (READ_ONCE(step->over) || !kvm_page_track_is_asleep(vcpu))
+	if (READ_ONCE(step->over) || !kvm_page_track_is_asleep(vcpu) || !recheck(step, n->id))
 		return false;
 
-	/* Visible when it wakes up, if it sleeps still.  Pairs with leave_view(). */
-	smp_store_mb(step->nr_to_recheck, nr);
+	/* If it sleeps still, it sees that.  Pairs with the smp_store_mb() of over. */
+	smp_mb();
 	return !READ_ONCE(step->over) && kvm_page_track_is_asleep(vcpu);
 }
 
-void kvm_page_track_wait_for_step(struct kvm *kvm)
+void kvm_page_track_wait_for_step(struct kvm *kvm,
+				  const struct kvm_page_track_notifier_node *n)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned int nr;
@@ -416,22 +451,16 @@ void kvm_page_track_wait_for_step(struct kvm *kvm)
 
 	/* If that is a later one already, it is waited for in vain, but no longer. */
 	nr = READ_ONCE(vcpu->arch.page_track_step_state->nr);
-	while (!is_step_over(vcpu, nr) && !stays_asleep(vcpu, nr) &&
+	while (!is_step_over(vcpu, nr) && !need_not_wait(vcpu, n) &&
 	       !fatal_signal_pending(current))
 		usleep_range(10, 100);
 }
 
-const struct kvm_page_track_access *kvm_page_track_stepped(struct kvm_vcpu *vcpu, u64 *rip,
-							   bool *done)
+const struct kvm_page_track_stepped *kvm_page_track_stepped(struct kvm_vcpu *vcpu)
 {
 	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
 
-	if (!step || !step->telling)
-		return NULL;
-
-	*rip = step->rip;
-	*done = step->done;
-	return &step->telling->access;
+	return step && step->stepped.access ? &step->stepped : NULL;
 }
 
 void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error,

@@ -74,37 +74,46 @@ int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
 #define KVM_PAGE_TRACK_STEP_DATA	64
 
 /*
- * What is being told of a step: the access that faulted, the instruction's rip, and whether
- * it was executed to its end.  NULL if KVM has emulated what is told.
+ * What is being told of a step.  NULL if KVM has emulated what is told.
  *
  * Context: track_write.
  */
-const struct kvm_page_track_access *kvm_page_track_stepped(struct kvm_vcpu *vcpu, u64 *rip,
-							   bool *done);
+struct kvm_page_track_stepped {
+	/* The one that faulted, and the instruction's address. */
+	const struct kvm_page_track_access *access;
+	u64 rip;
+	/* Was it executed to its end? */
+	bool done;
+	/* Has the tracker that is told opened the page? */
+	bool opened;
+};
+
+const struct kvm_page_track_stepped *kvm_page_track_stepped(struct kvm_vcpu *vcpu);
 
 /*
- * Wait until the step that is under way, if any, has told whom it has to tell.  If its vCPU
- * sleeps, it tells nobody who does not track the page any more, and is not waited for.  Ends
- * early on a fatal signal.
+ * Wait until the step that is under way, if any, has told @n, whose ranges have changed.  If
+ * its vCPU sleeps before it can write, e.g. for userfaultfd, it is not waited for, and tells
+ * @n if that tracks the page at its end.  Ends early on a fatal signal.
  *
  * Context: process, may sleep; not in a callback.
  */
-void kvm_page_track_wait_for_step(struct kvm *kvm);
+void kvm_page_track_wait_for_step(struct kvm *kvm,
+				  const struct kvm_page_track_notifier_node *n);
 
 /* Can KVM have guests of this host step? */
 bool kvm_page_track_can_step(void);
 
-bool __kvm_page_track_is_open(struct kvm_vcpu *vcpu, gfn_t gfn);
+bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn);
 void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done);
 
 /*
- * May @vcpu write to @gfn though it is tracked?
+ * May @vcpu write to @gfn though it is tracked?  If so, it will be able to.
  *
  * Context: @vcpu's thread.
  */
-static inline bool kvm_page_track_is_open(struct kvm_vcpu *vcpu, gfn_t gfn)
+static inline bool kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	return kvm_page_track_in_step(vcpu) && __kvm_page_track_is_open(vcpu, gfn);
+	return kvm_page_track_in_step(vcpu) && __kvm_page_track_use_open(vcpu, gfn);
 }
 
 /*
@@ -129,7 +138,7 @@ void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_er
 /* Free what @vcpu keeps.  Context: @vcpu will not run any more. */
 void kvm_page_track_free_step(struct kvm_vcpu *vcpu);
 #else
-static inline bool kvm_page_track_is_open(struct kvm_vcpu *vcpu, gfn_t gfn)
+static inline bool kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
 	return false;
 }

@@ -193,6 +193,64 @@ static void test_step(struct tiny_guest *g)
 	tracker_close(&t);
 }
 
+#define NR_STEPS	6	/* more than what was allowed is kept of */
+
+/* Each tracker of the page is asked before the CPU writes there. */
+static void test_step_trackers(struct tiny_guest *g)
+{
+	struct tracker t[2];
+	int i;
+
+	tg_map(g, ASK_VA, ASK_GPA);
+	for (i = 0; i < 2; i++) {
+		tracker_create(g->vm, &t[i], 64, KVM_PAGE_TRACKER_STEP, i + 1);
+		tracker_add(&t[i], ASK_GPA, PAGE_SIZE, TRACKER_EXIT);
+	}
+
+	for (i = 0; i < NR_STEPS; i++) {
+		*(uint32_t *)addr_gpa2hva(g->vm, ASK_GPA) = 0;
+		ask(g, 1);
+		ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+		assert_asked(g, 2);
+		ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+		tg_assert_ended(g);
+		TEST_ASSERT_EQ((uint16_t)ask_mem(g), FXSAVE_FCW);
+		TEST_ASSERT(is_tracked(&t[0]) && is_tracked(&t[1]), "The page was given up");
+	}
+	for (i = 0; i < 2; i++) {
+		TRACKER_ASSERT_EMPTY(&t[i]);
+		tracker_close(&t[i]);
+	}
+}
+
+/* The first page is told, the second one asked for, each time. */
+static void test_step_mixed(struct tiny_guest *g)
+{
+	struct kvm_regs regs = { .rdi = ASK_VA + STEP_OFFSET };
+	struct kvm_page_track_event e;
+	struct tracker t;
+	int i;
+
+	tg_map(g, ASK_VA, ASK_GPA);
+	tg_map(g, ASK_VA + PAGE_SIZE, ASK_GPA + PAGE_SIZE);
+	tracker_create(g->vm, &t, 64, KVM_PAGE_TRACKER_STEP, 1);
+	tracker_add(&t, ASK_GPA, PAGE_SIZE, TRACKER_NOTIFY);
+	tracker_add(&t, ASK_GPA + PAGE_SIZE, PAGE_SIZE, TRACKER_EXIT);
+
+	for (i = 0; i < NR_STEPS; i++) {
+		tg_start(g, TG_FXSAVE, &regs);
+		vcpu_run(g->vcpu);
+		assert_asked_at(g, ASK_GPA + PAGE_SIZE);
+		ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+		tg_assert_ended(g);
+		TEST_ASSERT(tracker_pop_finished(&t, &e) &&
+			    e.flags & KVM_PAGE_TRACK_EVENT_STEPPED &&
+			    e.gpa == ASK_GPA + STEP_OFFSET, "The first page was not told");
+		TRACKER_ASSERT_EMPTY(&t);
+	}
+	tracker_close(&t);
+}
+
 int main(void)
 {
 	static const struct tg_case cases[] = {
@@ -201,6 +259,8 @@ int main(void)
 		{ "a vCPU led elsewhere gives nothing up", test_led_elsewhere, TG_4LEVEL_BIT },
 		{ "the range changes before the reply", test_range_changes, TG_4LEVEL_BIT },
 		{ "the CPU steps what is allowed", test_step, TG_4LEVEL_BIT, true },
+		{ "and what several trackers allow", test_step_trackers, TG_4LEVEL_BIT, true },
+		{ "and what else it writes", test_step_mixed, TG_4LEVEL_BIT, true },
 	};
 
 	tracker_require();
