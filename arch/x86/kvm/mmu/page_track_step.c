@@ -110,10 +110,12 @@ bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 	if (!page)
 		return false;
 
-	/* Whoever waits has to do so from here on.  Pairs with need_not_wait(). */
-	if (!step->over)
-		smp_store_mb(step->over, true);
 	page->written = true;
+	if (step->over)
+		return true;
+
+	/* Whoever waits has to do so from here on.  Pairs with need_not_wait(). */
+	smp_store_mb(step->over, true);
 	return true;
 }
 
