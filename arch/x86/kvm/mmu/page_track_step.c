@@ -228,6 +228,10 @@ static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *
 	struct open_page *page = find_page(step, gfn);
 	int i;
 
+	/* It has changed what it tracks, and may not have waited for this step. */
+	if (kvm_page_track_get_action(n, gfn, access->mode) != action)
+		return 1;
+
 	/* A page table of the guest stays write-protected as long as it is shadowed. */
 	kvm_mmu_unshadow_gfn(vcpu->kvm, gfn);
 
@@ -245,10 +249,6 @@ static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *
 	i = find_id(page, n->id);
 	if (i >= 0)
 		return page->nr_again[i]++ < MAX_AGAIN;
-
-	/* It has changed what it tracks, and may not have waited for this step. */
-	if (kvm_page_track_get_action(n, gfn, access->mode) != action)
-		return 1;
 
 	if (page->nr_ids == MAX_TRACKERS)
 		return 0;
