@@ -278,6 +278,7 @@ static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *a
 	struct page_tracker *tracker = to_tracker(node);
 
 	if (!access->too_late && lacks_room(vcpu, tracker)) {
+		page_track_get_question(vcpu)->stopped = true;
 		kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
 		return KVM_PAGE_TRACK_STOP;
 	}
@@ -391,6 +392,17 @@ static int follow_sleeper_reply(struct kvm_vcpu *vcpu)
 	return r;
 }
 
+/* Has a tracker stopped an access since the last time? */
+static bool was_stopped(struct kvm_vcpu *vcpu)
+{
+	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
+	bool stopped = q && q->stopped;
+
+	if (q)
+		q->stopped = false;
+	return stopped;
+}
+
 int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
 {
 	/* Before the guest writes more, or finds the ring full. */
@@ -411,8 +423,10 @@ int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
 		case MUST_SLEEP:
 			break;
 		default:
-			if (!kvm_page_track_in_step(vcpu))
-				page_track_forget_question(vcpu);
+			/* Others have opened a page that this one was not asked for. */
+			if (was_stopped(vcpu))
+				kvm_page_track_end_step(vcpu, false);
+			page_track_forget_question(vcpu);
 			return 1;
 		}
 	}

@@ -31,7 +31,7 @@
  * as if nothing were known, faults again, and step 4 finds the access allowed: the vCPU
  * steps it, see page_track_step.c.  If others ask, for that page or the next one of the
  * instruction, the same happens again.  What was allowed counts at the same place only,
- * until it is done.
+ * until it is done, or until ranges of trackers change.
  *
  * All this is the vCPU's own, whose thread alone uses it, without a lock, but what it
  * sleeps for, which page_track_sleep.c knows of.  Of trackers it knows the id, of which
@@ -215,7 +215,6 @@ int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_n
 {
 	struct page_track_reply *reply = find_reply(vcpu, n->id, access->gpa, access->bytes);
 	struct kvm_page_track_question *q;
-	struct page_track_place place;
 
 	if (reply && !memcmp(reply->asked, access->data, access->bytes))
 		return get_verdict(vcpu, reply, access);
@@ -225,6 +224,7 @@ int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_n
 
 	/* One at a time. */
 	q = page_track_get_question(vcpu);
+	q->stopped = true;
 	if (q->asking)
 		return KVM_PAGE_TRACK_STOP;
 
@@ -245,10 +245,7 @@ int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_n
 	q->gpa = access->gpa;
 	q->gva = access->gva_valid ? access->gva : 0;
 	q->flags = access_flags(vcpu, access);
-	get_place(vcpu, &place);
-	if (memcmp(&place, &q->place, sizeof(place)))
-		q->nr_allowed = 0;
-	q->place = place;
+	get_place(vcpu, &q->place);
 
 	kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
 	return KVM_PAGE_TRACK_STOP;
@@ -259,12 +256,24 @@ bool page_track_was_asked(struct kvm_vcpu *vcpu, gpa_t gpa, int bytes, u64 track
 	return find_reply(vcpu, tracker_id, gpa, bytes);
 }
 
+/* Is what was allowed for what the vCPU is at? */
+static bool allowed_counts(struct kvm_vcpu *vcpu, const struct kvm_page_track_question *q)
+{
+	struct page_track_place now;
+
+	if (q->generation != kvm_page_track_generation(vcpu->kvm))
+		return false;
+
+	get_place(vcpu, &now);
+	return !memcmp(&now, &q->allowed_place, sizeof(now));
+}
+
 bool page_track_is_allowed(struct kvm_vcpu *vcpu, gpa_t gpa, u64 tracker_id)
 {
 	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
 	int i;
 
-	if (!q || !q->nr_allowed || !page_track_is_where_it_asked(vcpu))
+	if (!q || !q->nr_allowed || !allowed_counts(vcpu, q))
 		return false;
 
 	for (i = 0; i < q->nr_allowed; i++) {
@@ -280,16 +289,29 @@ void page_track_forget_allowed(struct kvm_vcpu *vcpu)
 	vcpu->arch.page_track_question->nr_allowed = 0;
 }
 
-/* Returns false if that cannot be noted. */
-static bool allow(struct kvm_page_track_question *q)
+/* Returns false if the page has to be given up. */
+static bool allow(struct kvm_vcpu *vcpu, struct kvm_page_track_question *q)
 {
+	struct kvm_page_track_notifier_node *n;
+
+	if (!allowed_counts(vcpu, q))
+		q->nr_allowed = 0;
+
 	if (!q->steps || q->nr_allowed == PAGE_TRACK_MAX_ALLOWED)
 		return false;
+
+	q->generation = kvm_page_track_generation(vcpu->kvm);
+	n = kvm_page_track_find_notifier(vcpu->kvm, q->tracker_id);
+	/* If it does not ask for that any more, nothing has to be allowed. */
+	if (!n || kvm_page_track_get_action(n, gpa_to_gfn(q->gpa), KVM_PAGE_TRACK_WRITE) !=
+		  KVM_PAGE_TRACK_ACTION_EXIT)
+		return true;
 
 	q->allowed[q->nr_allowed++] = (struct page_track_allowed) {
 		.tracker_id = q->tracker_id,
 		.gpa = q->gpa,
 	};
+	q->allowed_place = q->place;
 	return true;
 }
 
@@ -322,7 +344,7 @@ int page_track_follow_reply(struct kvm_vcpu *vcpu, u8 val, const u8 *data)
 	int r;
 
 	if (!reply) {
-		if (allow(q))
+		if (allow(vcpu, q))
 			return 1;
 		r = page_track_give_up_asked(vcpu, q->tracker_id, q->gpa);
 		return r < 0 ? r : 1;
@@ -360,12 +382,8 @@ int page_track_get_asked(const struct kvm_page_track_question *q, u8 *data, size
 
 void page_track_forget_question(struct kvm_vcpu *vcpu)
 {
-	if (!vcpu->arch.page_track_question)
-		return;
-
-	forget_replies(vcpu);
-	if (vcpu->arch.page_track_question->nr_allowed && !page_track_is_where_it_asked(vcpu))
-		page_track_forget_allowed(vcpu);
+	if (vcpu->arch.page_track_question)
+		forget_replies(vcpu);
 }
 
 void kvm_page_track_free_question(struct kvm_vcpu *vcpu)

@@ -63,10 +63,17 @@ struct kvm_page_track_question {
 	gva_t gva;
 	u32 flags;
 
-	/* What KVM cannot emulate is stepped once it is allowed, and was not done at @place. */
+	/* Somebody has stopped an access that others may have opened the page for. */
+	bool stopped;
+
+	/* What KVM cannot emulate is to be stepped once it is allowed. */
 	bool steps;
+
+	/* What was allowed and is not done, where, and while these ranges are tracked. */
 	u8 nr_allowed;
 	struct page_track_allowed allowed[PAGE_TRACK_MAX_ALLOWED];
+	struct page_track_place allowed_place;
+	unsigned int generation;
 
 	/* How the vCPU waits, if it does not leave KVM_RUN with the question. */
 	struct page_track_sleeper sleeper;

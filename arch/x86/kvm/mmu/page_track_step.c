@@ -26,9 +26,9 @@
  * TLBs may keep what was open: the view is flushed whenever a vCPU enters it.
  *
  * Who has opened a page is told, and who tracks it when the step ends.  Who stops tracking
- * it waits for the step that is under way.  If the vCPU sleeps, it has not written yet:
- * nobody waits, and the step tells only those who track the page at its end.  Trackers are
- * known by their id, as they may be gone then.  What they make of a step is not known here.
+ * it waits for the step that is under way.  If the vCPU sleeps before it can write, nobody
+ * waits, and the step tells only those who track the page when it does.  Trackers are known
+ * by their id, as they may be gone then.  What they make of a step is not known here.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -54,6 +54,9 @@
 #define MAX_PAGES	8
 #define MAX_TRACKERS	8
 
+/* No tracker has it. */
+#define NO_ID		0
+
 /* Of trackers that change what they track while a step sleeps, others wait. */
 #define MAX_RECHECKED	4
 
@@ -74,9 +77,9 @@ struct open_page {
 struct kvm_page_track_step {
 	/* Which one it is, for those who wait. */
 	unsigned int nr;
-	/* The vCPU may have written, or is behind it. */
-	bool over;
-	/* Trackers that have not waited: they are told what they track at the end. */
+	/* Set when a page is mapped, or at the end. */
+	bool may_have_written;
+	/* Trackers that have not waited: before that, they have changed what they track. */
 	u64 rechecked[MAX_RECHECKED];
 	struct kvm_mmu *mmu;
 	struct open_page pages[MAX_PAGES];
@@ -102,6 +105,50 @@ static struct open_page *find_page(struct kvm_page_track_step *step, gfn_t gfn)
 	return NULL;
 }
 
+static bool is_rechecked(const struct kvm_page_track_step *step, u64 id)
+{
+	int i;
+
+	for (i = 0; i < MAX_RECHECKED; i++) {
+		if (READ_ONCE(step->rechecked[i]) == id)
+			return true;
+	}
+
+	return false;
+}
+
+/* Take those from @page that have not waited, and track it otherwise now, or not at all. */
+static void drop_changed(struct kvm *kvm, struct kvm_page_track_step *step, struct open_page *page)
+{
+	struct kvm_page_track_notifier_node *n;
+	int i;
+
+	for (i = 0; i < page->nr_ids; i++) {
+		if (!is_rechecked(step, page->ids[i]))
+			continue;
+
+		n = kvm_page_track_find_notifier(kvm, page->ids[i]);
+		if (!n || kvm_page_track_get_action(n, gpa_to_gfn(page->access.gpa),
+						    page->access.mode) != page->actions[i])
+			page->ids[i] = NO_ID;
+	}
+}
+
+/* @vcpu can write from now on: whoever changes what it tracks has to wait. */
+static void note_writes(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
+{
+	int i;
+
+	if (step->may_have_written)
+		return;
+
+	/* Pairs with the smp_mb() in need_not_wait(). */
+	smp_store_mb(step->may_have_written, true);
+
+	for (i = 0; i < step->nr_pages; i++)
+		drop_changed(vcpu->kvm, step, &step->pages[i]);
+}
+
 bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
 	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
@@ -111,11 +158,7 @@ bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 		return false;
 
 	page->written = true;
-	if (step->over)
-		return true;
-
-	/* Whoever waits has to do so from here on.  Pairs with need_not_wait(). */
-	smp_store_mb(step->over, true);
+	note_writes(vcpu, step);
 	return true;
 }
 
@@ -192,7 +235,7 @@ static int enter_view(struct kvm_vcpu *vcpu)
 
 	/* Visible before the vCPU is the one that steps, with the cmpxchg(). */
 	memset(step->rechecked, 0, sizeof(step->rechecked));
-	WRITE_ONCE(step->over, false);
+	WRITE_ONCE(step->may_have_written, false);
 	WRITE_ONCE(step->nr, step->nr + 1);
 	if (!start_step(vcpu))
 		return 1;
@@ -294,8 +337,7 @@ static void close_pages(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 
 static void leave_view(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 {
-	/* Pairs with need_not_wait(). */
-	smp_store_mb(step->over, true);
+	note_writes(vcpu, step);
 
 	vcpu->arch.page_track_step_kind = KVM_PAGE_TRACK_NO_STEP;
 	close_pages(vcpu, step);
@@ -333,21 +375,6 @@ static void call_track_write(struct kvm_vcpu *vcpu, const struct open_page *page
 			       bytes, action, n);
 }
 
-/* Is the tracker still to be told that opened @page as its @i-th? */
-static bool is_told(const struct kvm_page_track_step *step, const struct open_page *page, int i,
-		    struct kvm_page_track_notifier_node *n)
-{
-	int k;
-
-	for (k = 0; k < MAX_RECHECKED; k++) {
-		if (READ_ONCE(step->rechecked[k]) == n->id)
-			return kvm_page_track_get_action(n, gpa_to_gfn(page->access.gpa),
-							 page->access.mode) == page->actions[i];
-	}
-
-	return true;
-}
-
 static void tell_page(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step,
 		      const struct open_page *page)
 {
@@ -365,7 +392,7 @@ static void tell_page(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step,
 	step->stepped.opened = true;
 	for (i = 0; i < page->nr_ids; i++) {
 		n = kvm_page_track_find_notifier(vcpu->kvm, page->ids[i]);
-		if (n && is_told(step, page, i, n))
+		if (n)
 			call_track_write(vcpu, page, data, bytes, page->actions[i], n);
 	}
 
@@ -430,12 +457,12 @@ static bool need_not_wait(struct kvm_vcpu *vcpu, const struct kvm_page_track_not
 {
 	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
 
-	if (READ_ONCE(step->over) || !kvm_page_track_is_asleep(vcpu) || !recheck(step, n->id))
+	if (READ_ONCE(step->may_have_written) || !kvm_page_track_is_asleep(vcpu) || !recheck(step, n->id))
 		return false;
 
 	/* If it sleeps still, it sees that.  Pairs with the smp_store_mb() of over. */
 	smp_mb();
-	return !READ_ONCE(step->over) && kvm_page_track_is_asleep(vcpu);
+	return !READ_ONCE(step->may_have_written) && kvm_page_track_is_asleep(vcpu);
 }
 
 void kvm_page_track_wait_for_step(struct kvm *kvm,

@@ -92,8 +92,8 @@ const struct kvm_page_track_stepped *kvm_page_track_stepped(struct kvm_vcpu *vcp
 
 /*
  * Wait until the step that is under way, if any, has told @n, whose ranges have changed.  If
- * its vCPU sleeps before it can write, e.g. for userfaultfd, it is not waited for, and tells
- * @n if that tracks the page at its end.  Ends early on a fatal signal.
+ * its vCPU sleeps before it can write, it is not waited for, and tells @n if that tracks the
+ * page when it does.  Ends early on a fatal signal.
  *
  * Context: process, may sleep; not in a callback.
  */
