@@ -39,7 +39,6 @@
 #include <linux/wait_bit.h>
 
 #include "kvm_cache_regs.h"
-#include "kvm_emulate.h"
 #include "mmu.h"
 #include "mmu_internal.h"
 #include "page_track.h"
@@ -118,7 +117,8 @@ static bool is_rechecked(const struct kvm_page_track_step *step, u64 id)
 }
 
 /* Take those from @page that have not waited, and track it otherwise now, or not at all. */
-static void drop_changed(struct kvm *kvm, struct kvm_page_track_step *step, struct open_page *page)
+static void drop_changed(struct kvm *kvm, struct kvm_page_track_step *step,
+			 struct open_page *page)
 {
 	struct kvm_page_track_notifier_node *n;
 	int i;
@@ -179,49 +179,13 @@ static bool start_step(struct kvm_vcpu *vcpu)
 	return false;
 }
 
-/*
- * The guest must not see TF, nor that IF is clear.  What reads, saves or writes them, or is
- * not followed by its #DB, cannot be stepped.
- */
-static bool can_step_insn(struct kvm_vcpu *vcpu)
-{
-	const struct x86_emulate_ctxt *ctxt = vcpu->arch.emulate_ctxt;
-
-	if (ctxt->opcode_len == 2) {
-		switch (ctxt->b) {
-		case 0x05:		/* SYSCALL */
-		case 0x07:		/* SYSRET */
-		case 0x34:		/* SYSENTER */
-		case 0x35:		/* SYSEXIT */
-		case 0xb2:		/* LSS */
-			return false;
-		}
-	}
-
-	if (ctxt->opcode_len == 1) {
-		switch (ctxt->b) {
-		case 0x17:		/* POP SS */
-		case 0x8e:		/* MOV to a segment register */
-		case 0x9c:		/* PUSHF */
-		case 0x9d:		/* POPF */
-		case 0xcc ... 0xcf:	/* INT3, INT n, INTO, IRET */
-		case 0xf1:		/* INT1 */
-		case 0xfa:		/* CLI */
-		case 0xfb:		/* STI */
-			return false;
-		}
-	}
-
-	return kvm_x86_call(can_step)(vcpu);
-}
-
 static int enter_view(struct kvm_vcpu *vcpu)
 {
 	bool delivers = kvm_event_needs_reinjection(vcpu);
 	struct kvm_page_track_step *step;
 
 	/* What nested guests do is up to their hypervisor's page tables as well. */
-	if (is_guest_mode(vcpu) || (!delivers && !can_step_insn(vcpu)))
+	if (is_guest_mode(vcpu) || (!delivers && !page_track_can_step_insn(vcpu)))
 		return 0;
 
 	step = vcpu->arch.page_track_step_state;

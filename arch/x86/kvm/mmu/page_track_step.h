@@ -103,6 +103,13 @@ void kvm_page_track_wait_for_step(struct kvm *kvm,
 /* Can KVM have guests of this host step? */
 bool kvm_page_track_can_step(void);
 
+/*
+ * Can @vcpu step the instruction that KVM's emulator has failed to do, with TF, without IF?
+ *
+ * Context: @vcpu's thread, behind that failure.
+ */
+bool page_track_can_step_insn(struct kvm_vcpu *vcpu);
+
 bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn);
 void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done);
 
