@@ -421,10 +421,11 @@ static bool need_not_wait(struct kvm_vcpu *vcpu, const struct kvm_page_track_not
 {
 	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
 
-	if (READ_ONCE(step->may_have_written) || !kvm_page_track_is_asleep(vcpu) || !recheck(step, n->id))
+	if (READ_ONCE(step->may_have_written) || !kvm_page_track_is_asleep(vcpu) ||
+	    !recheck(step, n->id))
 		return false;
 
-	/* If it sleeps still, it sees that.  Pairs with the smp_store_mb() of over. */
+	/* If it sleeps still, it sees that.  Pairs with the smp_store_mb() in note_writes(). */
 	smp_mb();
 	return !READ_ONCE(step->may_have_written) && kvm_page_track_is_asleep(vcpu);
 }
