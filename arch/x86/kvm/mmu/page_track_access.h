@@ -13,6 +13,7 @@
 #include "page_track_notifier.h"
 
 struct kvm_page_fault;
+struct kvm_page_track_step;
 
 /* What a fault was on, as long as it is handled: to tell it again if emulation fails. */
 struct kvm_page_track_fault {
@@ -68,6 +69,8 @@ struct kvm_page_track_insn {
 struct kvm_page_track_vcpu {
 	struct kvm_page_track_fault fault;
 	struct kvm_page_track_insn insn;
+	/* NULL before the first one, see page_track_step.c. */
+	struct kvm_page_track_step *step;
 };
 
 void __kvm_page_track_begin_insn(struct kvm_vcpu *vcpu, bool is_fault, bool can_stop);

@@ -151,7 +151,7 @@ static void note_writes(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 
 bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
+	struct kvm_page_track_step *step = vcpu->arch.page_track->step;
 	struct open_page *page = find_page(step, gfn);
 
 	if (!page)
@@ -188,13 +188,13 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	if (is_guest_mode(vcpu) || (!delivers && !page_track_can_step_insn(vcpu)))
 		return 0;
 
-	step = vcpu->arch.page_track_step_state;
+	step = vcpu->arch.page_track->step;
 	if (!step) {
 		step = kzalloc(sizeof(*step), GFP_KERNEL_ACCOUNT);
 		if (!step)
 			return -ENOMEM;
 		/* Published by the cmpxchg() in start_step(). */
-		vcpu->arch.page_track_step_state = step;
+		vcpu->arch.page_track->step = step;
 	}
 
 	/* Visible before the vCPU is the one that steps, with the cmpxchg(). */
@@ -230,7 +230,7 @@ static int find_id(const struct open_page *page, u64 id)
 static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
 		     u8 action, struct kvm_page_track_notifier_node *n)
 {
-	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
+	struct kvm_page_track_step *step = vcpu->arch.page_track->step;
 	gfn_t gfn = gpa_to_gfn(access->gpa);
 	struct open_page *page = find_page(step, gfn);
 	int i;
@@ -371,7 +371,7 @@ static void tell_page(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step,
 
 void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done)
 {
-	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
+	struct kvm_page_track_step *step = vcpu->arch.page_track->step;
 	int i;
 
 	/* If it led to another exception, that one is pending in its place. */
@@ -398,7 +398,7 @@ static bool is_step_over(struct kvm_vcpu *vcpu, unsigned int nr)
 {
 	/* What trackers were told is visible.  Pairs with the release in end_turn(). */
 	return smp_load_acquire(&vcpu->kvm->arch.page_track_step_owner) != vcpu ||
-	       READ_ONCE(vcpu->arch.page_track_step_state->nr) != nr;
+	       READ_ONCE(vcpu->arch.page_track->step->nr) != nr;
 }
 
 /* Have @step look again, when it is over, what @id tracks.  False if there is no room. */
@@ -419,7 +419,7 @@ static bool recheck(struct kvm_page_track_step *step, u64 id)
 /* Does @vcpu sleep in its step, before it can write, maybe for userspace? */
 static bool need_not_wait(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_node *n)
 {
-	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
+	struct kvm_page_track_step *step = vcpu->arch.page_track->step;
 
 	if (READ_ONCE(step->may_have_written) || !kvm_page_track_is_asleep(vcpu) ||
 	    !recheck(step, n->id))
@@ -444,7 +444,7 @@ void kvm_page_track_wait_for_step(struct kvm *kvm,
 		return;
 
 	/* If that is a later one already, it is waited for in vain, but no longer. */
-	nr = READ_ONCE(vcpu->arch.page_track_step_state->nr);
+	nr = READ_ONCE(vcpu->arch.page_track->step->nr);
 	while (!is_step_over(vcpu, nr) && !need_not_wait(vcpu, n) &&
 	       !fatal_signal_pending(current))
 		usleep_range(10, 100);
@@ -452,9 +452,9 @@ void kvm_page_track_wait_for_step(struct kvm *kvm,
 
 const struct kvm_page_track_stepped *kvm_page_track_stepped(struct kvm_vcpu *vcpu)
 {
-	struct kvm_page_track_step *step = vcpu->arch.page_track_step_state;
+	struct kvm_page_track_vcpu *track = vcpu->arch.page_track;
 
-	return step && step->stepped.access ? &step->stepped : NULL;
+	return track && track->step && track->step->stepped.access ? &track->step->stepped : NULL;
 }
 
 void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error,
@@ -480,5 +480,6 @@ EXPORT_SYMBOL_GPL(kvm_page_track_step_exception);
 
 void kvm_page_track_free_step(struct kvm_vcpu *vcpu)
 {
-	kfree(vcpu->arch.page_track_step_state);
+	if (vcpu->arch.page_track)
+		kfree(vcpu->arch.page_track->step);
 }

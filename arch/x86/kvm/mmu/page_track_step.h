@@ -142,7 +142,7 @@ static inline void kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done)
 void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error,
 				   u32 error, gva_t address);
 
-/* Free what @vcpu keeps.  Context: @vcpu will not run any more. */
+/* Free what @vcpu keeps.  Context: before kvm_page_track_free_vcpu(). */
 void kvm_page_track_free_step(struct kvm_vcpu *vcpu);
 #else
 static inline bool kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
