@@ -405,6 +405,8 @@ static bool was_stopped(struct kvm_vcpu *vcpu)
 
 int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
 {
+	bool stopped = was_stopped(vcpu);
+
 	/* Before the guest writes more, or finds the ring full. */
 	kvm_page_track_tell_all_by_kvm(vcpu->kvm);
 
@@ -424,7 +426,7 @@ int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
 			break;
 		default:
 			/* Others have opened a page that this one was not asked for. */
-			if (was_stopped(vcpu))
+			if (stopped)
 				kvm_page_track_end_step(vcpu, false);
 			page_track_forget_question(vcpu);
 			return 1;

@@ -30,7 +30,6 @@
 #include "page_track_notifier.h"
 #include "page_track_ring.h"
 #include "page_track_sleep.h"
-#include "page_track_step.h"
 
 /* The flags of a tracker that there are. */
 #define TRACKER_FLAGS	(KVM_PAGE_TRACKER_LOSSY | KVM_PAGE_TRACKER_WAIT | KVM_PAGE_TRACKER_STEP)
@@ -293,8 +292,7 @@ int page_track_create_fd(struct kvm *kvm, const struct kvm_create_page_tracker *
 	if (!is_valid(create, attach))
 		return -EINVAL;
 
-	if (!kvm_page_track_capability(kvm) ||
-	    (create->flags & KVM_PAGE_TRACKER_STEP && !kvm_page_track_can_step()))
+	if (!kvm_page_track_capability(kvm))
 		return -EOPNOTSUPP;
 
 	if (!atomic_add_unless(&kvm->arch.nr_page_trackers, 1, KVM_MAX_PAGE_TRACKERS))
@@ -340,15 +338,12 @@ int kvm_vm_ioctl_create_page_tracker(struct kvm *kvm, const void __user *argp)
 
 int kvm_page_track_capability(struct kvm *kvm)
 {
-	int step = kvm_page_track_can_step() ? KVM_PAGE_TRACK_CAP_STEP :
-					       KVM_PAGE_TRACK_CAP_COLLECT;
-
 	if (kvm && !kvm_page_track_may_have_external(kvm))
 		return 0;
 
 	return KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, KVM_PAGE_TRACK_ACTION_NOTIFY) |
 	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, KVM_PAGE_TRACK_ACTION_ONCE) |
 	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, KVM_PAGE_TRACK_ACTION_EXIT) |
-	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, step) |
+	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, KVM_PAGE_TRACK_CAP_STEP) |
 	       KVM_PAGE_TRACK_CAP(KVM_PAGE_TRACK_MODE_WRITE, KVM_PAGE_TRACK_CAP_COLLECT);
 }

@@ -80,17 +80,11 @@ struct kvm_page_track_step {
 	bool may_have_written;
 	/* Trackers that have not waited: before that, they have changed what they track. */
 	u64 rechecked[MAX_RECHECKED];
-	struct kvm_mmu *mmu;
 	struct open_page pages[MAX_PAGES];
 	u8 nr_pages;
 	/* While trackers are told, with an access. */
 	struct kvm_page_track_stepped stepped;
 };
-
-bool kvm_page_track_can_step(void)
-{
-	return kvm_x86_ops.can_step;
-}
 
 static struct open_page *find_page(struct kvm_page_track_step *step, gfn_t gfn)
 {
@@ -206,7 +200,6 @@ static int enter_view(struct kvm_vcpu *vcpu)
 
 	step->nr_pages = 0;
 	step->stepped.rip = kvm_rip_read(vcpu);
-	step->mmu = vcpu->arch.mmu;
 	vcpu->arch.page_track_step_kind = delivers ? KVM_PAGE_TRACK_STEP_EVENT :
 						KVM_PAGE_TRACK_STEP_INSN;
 	kvm_mmu_set_view(vcpu, true);
@@ -306,7 +299,6 @@ static void leave_view(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 	vcpu->arch.page_track_step_kind = KVM_PAGE_TRACK_NO_STEP;
 	close_pages(vcpu, step);
 
-	KVM_BUG_ON(step->mmu != vcpu->arch.mmu, vcpu->kvm);
 	kvm_mmu_set_view(vcpu, false);
 
 	/* Events have waited. */
@@ -401,7 +393,7 @@ static bool is_step_over(struct kvm_vcpu *vcpu, unsigned int nr)
 	       READ_ONCE(vcpu->arch.page_track->step->nr) != nr;
 }
 
-/* Have @step look again, when it is over, what @id tracks.  False if there is no room. */
+/* Have @step look again, before it can write, what @id tracks.  False if there is no room. */
 static bool recheck(struct kvm_page_track_step *step, u64 id)
 {
 	u64 old;

@@ -73,11 +73,7 @@ int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
 
 #define KVM_PAGE_TRACK_STEP_DATA	64
 
-/*
- * What is being told of a step.  NULL if KVM has emulated what is told.
- *
- * Context: track_write.
- */
+/* What is being told of a step. */
 struct kvm_page_track_stepped {
 	/* The one that faulted, and the instruction's address. */
 	const struct kvm_page_track_access *access;
@@ -88,6 +84,7 @@ struct kvm_page_track_stepped {
 	bool opened;
 };
 
+/* NULL if KVM has emulated what is told.  Context: track_write. */
 const struct kvm_page_track_stepped *kvm_page_track_stepped(struct kvm_vcpu *vcpu);
 
 /*
@@ -99,9 +96,6 @@ const struct kvm_page_track_stepped *kvm_page_track_stepped(struct kvm_vcpu *vcp
  */
 void kvm_page_track_wait_for_step(struct kvm *kvm,
 				  const struct kvm_page_track_notifier_node *n);
-
-/* Can KVM have guests of this host step? */
-bool kvm_page_track_can_step(void);
 
 /*
  * Can @vcpu step the instruction that KVM's emulator has failed to do, with TF, without IF?

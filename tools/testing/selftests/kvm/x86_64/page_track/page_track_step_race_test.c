@@ -90,25 +90,25 @@ static void *work(void *arg)
 	return NULL;
 }
 
+static uint64_t get_val(const struct worker *w, const struct kvm_page_track_event *e)
+{
+	return is_stepped(w) ? *(uint64_t *)e->data : *(uint32_t *)e->data;
+}
+
 /* Which worker has written, and what?  NULL if it was interrupted, and starts again. */
 static struct worker *check_event(struct race *race, const struct kvm_page_track_event *e)
 {
-	struct worker *w = &race->workers[e->vcpu_id - 1];
-	uint64_t val = is_stepped(w) ? *(uint64_t *)e->data : *(uint32_t *)e->data;
+	struct worker *w;
 
 	TEST_ASSERT(e->vcpu_id && e->vcpu_id <= NR_WORKERS, "vCPU %u", e->vcpu_id);
+	w = &race->workers[e->vcpu_id - 1];
 	TEST_ASSERT_EQ(e->flags & KVM_PAGE_TRACK_EVENT_UNTRACKED, 0);
 	TEST_ASSERT_EQ(!!(e->flags & KVM_PAGE_TRACK_EVENT_STEPPED), is_stepped(w));
 	if (e->flags & KVM_PAGE_TRACK_EVENT_UNFINISHED)
 		return NULL;
 
-	TEST_ASSERT_EQ(e->gpa, GPA + offset_of(w, val));
+	TEST_ASSERT_EQ(e->gpa, GPA + offset_of(w, get_val(w, e)));
 	return w;
-}
-
-static uint64_t get_val(const struct worker *w, const struct kvm_page_track_event *e)
-{
-	return is_stepped(w) ? *(uint64_t *)e->data : *(uint32_t *)e->data;
 }
 
 static void *read_events(void *arg)
