@@ -23,6 +23,6 @@ sparse_own() {
 }
 
 if [ -n "$(series)" ]; then
-	check "sparse and W=1 on own files" once sparse_own < <(inputs '')
-	check "gcc, KVMGT, W=1" once gvt < <(inputs '')
+	check "sparse and W=1 on own files" once sparse_own < <(series_inputs)
+	check "gcc, KVMGT, W=1" once gvt < <(series_inputs)
 fi

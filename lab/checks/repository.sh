@@ -2,15 +2,16 @@
 # shellcheck shell=bash disable=SC2154 # what common.sh and lab/verbs/check set
 
 named_once() {
-	local f n lost=0
-	for f in $(cd "$root" && git ls-files arch Documentation drivers include tools virt); do
-		n=$(own_files | grep -cxF "$f") || true
-		[ "$n" = 1 ] || { say "error: $f is named $n times in patches/series"; lost=1; }
-	done
-	for f in $(own_files); do
-		[ -f "$root/$f" ] || { say "error: $f is named in patches/series and is not there"; lost=1; }
-	done
-	return $lost
+	local lost
+	lost=$(
+		own_files | sort | uniq -d | sed 's,.*,error: & is named twice in patches/series,'
+		comm -13 <(own_files | sort -u) <(cd "$root" && git ls-files arch Documentation drivers include tools virt | sort) |
+			sed 's,.*,error: & is not named in patches/series,'
+		for f in $(own_files); do
+			[ -f "$root/$f" ] || say "error: $f is named in patches/series and is not there"
+		done
+	)
+	[ -z "$lost" ] || { say "$lost"; return 1; }
 }
 
 scripts() {
@@ -25,6 +26,11 @@ shell_scripts() {
 	mapfile -t list < <(scripts)
 	cd "$root" || return
 	shellcheck -f gcc "${list[@]}" lab/checks/*.sh
+}
+
+shell_inputs() {
+	shellcheck --version
+	cd "$root" && scripts | xargs tail -n +1 lab/checks/*.sh
 }
 
 # The map in README.md has each file below a folder, and nothing that is not there.
@@ -48,4 +54,4 @@ whole_map() {
 
 check "README's map is whole" whole_map
 check "own files are named once in the series" named_once
-check "shellcheck" shell_scripts
+check "shellcheck" once shell_scripts < <(shell_inputs)

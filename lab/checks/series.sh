@@ -33,11 +33,17 @@ cover_letters() {
 # "obsolete" in the name of a file does not make it so, the source comes without the
 # commits that Fixes: names, and the macros of a tracepoint header are laid out as in all
 # of them.
-checkpatch() {
+checkpatch() { # MAIL, below build/series
 	(cd "$build/src" && ./scripts/checkpatch.pl --strict --terse --showfile --show-types --no-summary \
-		--ignore FILE_PATH_CHANGES,OBSOLETE,UNKNOWN_COMMIT_ID "$1") >"$build/check/output" || [ -s "$build/check/output" ]
+		--ignore FILE_PATH_CHANGES,OBSOLETE,UNKNOWN_COMMIT_ID "$build/series/$1") >"$build/check/output" || [ -s "$build/check/output" ]
 	grep -vE 'trace\.h:[0-9]+: CHECK:(PARENTHESIS_ALIGNMENT|OPEN_ENDED_LINE):' "$build/check/output" |
 		no . -
+}
+
+# The mail without when it was written, and who reads it.
+checkpatch_inputs() {
+	cat "$build/version" "$root/lab/checks/series.sh"
+	sed -E '/^(From [0-9a-f]{40}|Date:) /d' "$build/series/$1"
 }
 
 check "export and git am" export_series
@@ -45,5 +51,6 @@ check "mails are not too large for a list" mail_sizes
 check "cover letters" cover_letters
 for mail in "$build"/series/*/*.patch; do
 	case ${mail##*/} in 0000-* | '*.patch') continue ;; esac
-	check "checkpatch ${mail#"$build/series/"}" checkpatch "$mail"
+	mail=${mail#"$build/series/"}
+	check "checkpatch $mail" once checkpatch "$mail" < <(checkpatch_inputs "$mail")
 done

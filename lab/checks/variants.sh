@@ -24,7 +24,7 @@ linked_off() {
 }
 
 if [ -n "$(series)" ]; then
-	check "clang, external tracking on, W=1" once by_clang on < <(inputs '')
-	[ -z "${FULL:-}" ] || check "clang, external tracking off, W=1" once by_clang off < <(inputs '')
-	check "gcc, external tracking off, W=1, linked" once linked_off < <(inputs '')
+	check "clang, external tracking on, W=1" once by_clang on < <(series_inputs)
+	[ -z "${FULL:-}" ] || check "clang, external tracking off, W=1" once by_clang off < <(series_inputs)
+	check "gcc, external tracking off, W=1, linked" once linked_off < <(series_inputs)
 fi

@@ -39,30 +39,24 @@ kmake() {
 	make -C "$(source_of "${dir%-*}")" O="$build/check/$dir" "${cc[@]}" -j"$jobs" "$@"
 }
 
-# inputs PATCH: all that what is compiled depends on, of the series up to PATCH, or all (empty).
-inputs() {
-	local p
+# build_inputs: what all that is compiled depends on beside the series.
+build_inputs() {
 	cat "$build/version" "$root"/lab/verbs/{check,modules,tree} "$root"/lab/lib/{common.sh,kbuild.sh,kvm-kbuild} \
 		"$root"/lab/checks/{prefixes,variants,kernel}.sh "$root"/lab/data/{check,series}.config
 	gcc --version
 	clang --version
 	sparse --version
-	for p in $(series); do
-		sed '1,/^---$/d' "$patches/$p"
-		own_files "$p" | grep -E '^(arch|drivers|include|virt)/' | (cd "$root" && xargs -r cat)
-		[ "$p" != "$1" ] || break
-	done
 }
 
-# once COMMAND...: do it, unless it succeeded before, in whatever clone, with the inputs on stdin.
-once() {
-	local entry
-	entry=$cache/checks/$({ cat; say "$@"; } | sha256sum | cut -d' ' -f1)
-	if [ ! -f "$build/linux" ] && "$root/lab/lib/cached" get "$entry" "$scratch"; then
-		say "Nothing has changed since it did"
-		return
-	fi
-	"$@"
-	say "$@" >"$scratch"
-	[ -f "$build/linux" ] || "$root/lab/lib/cached" put "$scratch" "$entry"
+# patch_inputs PATCH: what it adds to that.
+patch_inputs() {
+	sed '1,/^---$/d' "$patches/$1"
+	own_files "$1" | grep -E '^(arch|drivers|include|virt)/' | (cd "$root" && xargs -r cat)
+}
+
+# series_inputs: what the whole series depends on.
+series_inputs() {
+	local p
+	build_inputs
+	for p in $(series); do patch_inputs "$p"; done
 }
