@@ -217,9 +217,11 @@ static bool on_question(struct follower *f, const struct kvm_page_track_event *e
 	struct ask *a = (struct ask *)f;
 
 	print_text(stdout, e);
+	if (ferror(stdout))
+		return false;
 	if (!(e->flags & KVM_PAGE_TRACK_EVENT_ASKS)) {
 		printf(" was not asked for\n");
-		return true;
+		return !ferror(stdout);
 	}
 
 	if (a->by_rule) {
@@ -228,7 +230,7 @@ static bool on_question(struct follower *f, const struct kvm_page_track_event *e
 		printf(" no answer\n");
 		return false;
 	}
-	return ++a->nr_questions != a->most;
+	return ++a->nr_questions != a->most && !ferror(stdout);
 }
 
 static void allow(struct follower *f, const struct kvm_page_track_event *e)
@@ -280,6 +282,7 @@ static int run(int argc, char **argv)
 
 	init_options(&a.options);
 	parse_command(&argp, argc, argv, &a);
+	heed_signals();
 	start(&a.options, &a.tracker, KVM_PAGE_TRACK_ACTION_EXIT, KVM_PAGE_TRACKER_WAIT);
 	if (!a.by_rule)
 		prepare_terminal();

@@ -67,7 +67,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
-static void print_round(struct dirty *d, uint64_t time, const struct ranges *written)
+/* Returns false if a signal ended it before its end. */
+static bool print_round(struct dirty *d, uint64_t time, const struct ranges *written)
 {
 	char text[RANGE_TEXT];
 	size_t i;
@@ -76,12 +77,10 @@ static void print_round(struct dirty *d, uint64_t time, const struct ranges *wri
 	fprintf(d->out, "%llu %llu.%09llu %llu\n", (unsigned long long)d->rounds,
 		(unsigned long long)(time / NS), (unsigned long long)(time % NS),
 		(unsigned long long)(total_size(written) / PAGE_SIZE));
-	for (i = 0; i < written->nr; i++)
+	for (i = 0; i < written->nr && !ferror(d->out); i++)
 		fprintf(d->out, "  %s\n", range_text(written->list[i], text));
 
-	if (d->path && (fflush(d->out) || ferror(d->out)))
-		fail(STATUS_OTHER, "cannot write %s", d->path);
-	flush_stdout();
+	return flush_output(d->out, d->path ? d->path : "stdout");
 }
 
 /* Whatever is in the ring, which nobody reads.  Returns whether the VM is gone. */
@@ -114,17 +113,9 @@ static bool do_rounds(struct dirty *d, struct tracker *t)
 			return true;
 		if (error)
 			fail(STATUS_OTHER, "cannot ask for pages: %s", strerror(error));
-		print_round(d, time, &written);
-	} while (!over && d->rounds != d->most);
+	} while (print_round(d, time, &written) && !over && d->rounds != d->most);
 
 	return gone;
-}
-
-static void start_output(struct dirty *d)
-{
-	d->out = d->path ? fopen(d->path, "we") : stdout;
-	if (!d->out)
-		fail(STATUS_OTHER, "cannot write %s: %s", d->path, strerror(errno));
 }
 
 static int run(int argc, char **argv)
@@ -145,8 +136,11 @@ static int run(int argc, char **argv)
 	d.options.nr_events = KVM_PAGE_TRACK_MIN_EVENTS;
 	parse_command(&argp, argc, argv, &d);
 
-	start_output(&d);
+	heed_signals();
+	d.out = d.path ? open_output(d.path) : stdout;
 	start(&d.options, &t, KVM_PAGE_TRACK_ACTION_ONCE, KVM_PAGE_TRACKER_LOSSY);
+	if (d.path)
+		empty_output(d.out, d.path);
 	gone = do_rounds(&d, &t);
 	detach(&t);
 

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "fail.h"
+#include "stop.h"
 
 static bool in_progress;
 
@@ -66,16 +69,46 @@ void *resize(void *old, unsigned long number, unsigned long size)
 	return new;
 }
 
-void flush_stdout(void)
+static noreturn void fail_output(const char *name)
 {
-	if (!fflush(stdout) && !ferror(stdout))
-		return;
+	fail(STATUS_OTHER, "cannot write %s: %s", name, strerror(errno));
+}
 
-	if (errno == EINTR) {
-		clearerr(stdout);
-		return;
+FILE *open_output(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+
+	if (!file) {
+		end_if_stopped();
+		fail_output(path);
 	}
+	return file;
+}
+
+void empty_output(FILE *file, const char *path)
+{
+	/* EINVAL is of what has no size, as a FIFO. */
+	if (ftruncate(fileno(file), 0) && errno != EINVAL)
+		fail_output(path);
+}
+
+bool flush_output(FILE *file, const char *name)
+{
+	if (!ferror(file) && !fflush(file))
+		return true;
+
 	if (errno == EPIPE)
 		exit(STATUS_DONE);
-	fail(STATUS_OTHER, "cannot write: %s", strerror(errno));
+	if (errno != EINTR)
+		fail_output(name);
+
+	clearerr(file);
+	__fpurge(file);
+	return false;
+}
+
+bool flush_stdout(void)
+{
+	return flush_output(stdout, "stdout");
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* How the program ends, and what it says on stderr. */
+/* How the program ends, what it says on stderr, and where else it writes. */
 #ifndef KVM_PAGE_TRACK_FAIL_H
 #define KVM_PAGE_TRACK_FAIL_H
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdnoreturn.h>
 
 #define __printf(format, first) \
@@ -35,7 +36,21 @@ void progress(const char *format, ...) __printf(1, 2);
 /* Allocate, or fail. */
 void *resize(void *old, unsigned long number, unsigned long size);
 
-/* End, without a word, if nobody reads stdout any more. */
-void flush_stdout(void);
+/*
+ * Open a file, or fail; a FIFO, when somebody reads it.  What the file has had is lost only by
+ * empty_output(), for when there is something instead.
+ */
+FILE *open_output(const char *path);
+void empty_output(FILE *file, const char *path);
+
+/*
+ * End, without a word, if nobody reads @file any more.  Returns false if a signal came while
+ * that had no room: the rest is dropped, and what comes next does not fit behind it.
+ *
+ * What stdio had to write before may have failed.  As errno is of that, whoever prints asks
+ * ferror(), and comes here if it says so, before there is another errno.
+ */
+bool flush_output(FILE *file, const char *name);
+bool flush_stdout(void);
 
 #endif

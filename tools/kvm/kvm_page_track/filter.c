@@ -32,6 +32,20 @@ static struct shadow_page *shadow_page(struct shadow *shadow, uint64_t gfn)
 	return page;
 }
 
+void forget_values(struct shadow *shadow)
+{
+	struct shadow_page *page, *next;
+	size_t i;
+
+	for (i = 0; i < SHADOW_BUCKETS; i++) {
+		for (page = shadow->buckets[i]; page; page = next) {
+			next = page->next;
+			free(page);
+		}
+		shadow->buckets[i] = NULL;
+	}
+}
+
 /* Returns whether the event changes a byte, or may: what was there before is unknown. */
 static bool changes(struct shadow *shadow, const struct kvm_page_track_event *e)
 {

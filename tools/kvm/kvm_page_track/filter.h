@@ -25,6 +25,8 @@ struct filter {
 	struct shadow *shadow;	/* to have those only that change a value */
 };
 
+void forget_values(struct shadow *shadow);
+
 bool passes(struct filter *filter, const struct kvm_page_track_event *event);
 
 #endif

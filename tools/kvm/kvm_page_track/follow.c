@@ -45,7 +45,6 @@ void start(struct options *o, struct tracker *t, __u32 action, __u32 flags)
 	char size[SIZE_TEXT], name[PROCESS_NAME];
 	struct ranges pages;
 
-	heed_signals();
 	attach(t, o->pid, o->vm_fd, flags, o->nr_events);
 	t->action = action;
 
@@ -54,6 +53,8 @@ void start(struct options *o, struct tracker *t, __u32 action, __u32 flags)
 	if (o->virtual.nr)
 		add_virtual(t, &o->virtual, o->va_cr3, o->levels ? o->levels : 4, o->quiet,
 			    &o->ranges);
+	/* Not all of them may be there. */
+	end_if_stopped();
 	merge_ranges(&o->ranges);
 	check_memory(t, &o->ranges);
 	if (!o->quiet)
@@ -151,12 +152,17 @@ void replay(struct options *o, struct follower *f)
 	o->filter.ranges = o->ranges;
 	if (!o->ranges.nr)
 		o->ranges = recorded;
+	/* What was written before the first event is not known, also the second time. */
+	if (o->filter.shadow)
+		forget_values(o->filter.shadow);
+	f->recorded = &header;
 	if (f->begin)
 		f->begin(f);
 
-	while (read_raw(file, &header, &e))
+	while (!stopped() && read_raw(file, &header, &e))
 		if (passes(&o->filter, &e) && !f->event(f, &e))
 			break;
 	f->idle(f);
+	f->recorded = NULL;
 	fclose(file);
 }

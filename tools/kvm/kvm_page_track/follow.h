@@ -11,6 +11,8 @@
 #include "options.h"
 #include "renew.h"
 
+struct raw_header;
+
 struct follower {
 	/* Once, before all else.  May be NULL. */
 	void (*begin)(struct follower *f);
@@ -27,6 +29,9 @@ struct follower {
 
 	/* For an event() that waits: what it calls renew() with meanwhile. */
 	struct renewal renewal;
+
+	/* Of the file that events come from, as of begin(); NULL for those of a VM. */
+	const struct raw_header *recorded;
 };
 
 enum end {
@@ -34,7 +39,10 @@ enum end {
 	END_VM_GONE,
 };
 
-/* Attach, and track the ranges with @action.  Fails the program if it cannot. */
+/*
+ * Attach, and track the ranges with @action.  Fails the program if it cannot.  Before that,
+ * call heed_signals(), and open what may have to be waited for, as tracking slows the guest.
+ */
 void start(struct options *o, struct tracker *t, __u32 action, __u32 flags);
 
 /* Then go on until something ends it. */

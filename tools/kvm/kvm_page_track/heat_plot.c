@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A heat map as a file, by gnuplot. */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "fail.h"
 #include "heat_draw.h"
@@ -15,12 +17,26 @@ static bool ends_in(const char *text, const char *end)
 	return strlen(text) >= strlen(end) && !strcmp(text + strlen(text) - strlen(end), end);
 }
 
+/* Without making it: gnuplot may never come to that. */
+static bool can_be_made(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[PATH_MAX];
+
+	if (!access(path, F_OK))
+		return !access(path, W_OK);
+	snprintf(folder, sizeof(folder), "%.*s.", slash ? (int)(slash - path) + 1 : 0, path);
+	return !access(folder, W_OK);
+}
+
 void check_picture(const char *path)
 {
 	if (!ends_in(path, ".svg") && !ends_in(path, ".png"))
 		fail(STATUS_USAGE, "%s: a picture is .svg or .png", path);
 	if (strpbrk(path, "'\\\n"))
 		fail(STATUS_USAGE, "%s: no quotes, please", path);
+	if (!can_be_made(path))
+		fail(STATUS_OTHER, "cannot write %s: %s", path, strerror(errno));
 	if (system("command -v gnuplot >/dev/null 2>&1"))
 		fail(STATUS_OTHER, "a picture takes gnuplot, which is not here");
 }

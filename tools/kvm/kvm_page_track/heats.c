@@ -11,6 +11,7 @@
 #include "follow.h"
 #include "heat_draw.h"
 #include "heat_map.h"
+#include "stop.h"
 
 #define REDRAW_MS	250
 #define PICTURE_ROWS	128
@@ -172,6 +173,7 @@ static enum end live_heats(struct heats *h, struct tracker *t)
 {
 	enum end end;
 
+	heed_signals();
 	start(&h->options, t, h->options.once ? KVM_PAGE_TRACK_ACTION_ONCE :
 	      KVM_PAGE_TRACK_ACTION_NOTIFY,
 	      h->options.no_loss ? KVM_PAGE_TRACKER_WAIT : KVM_PAGE_TRACKER_LOSSY);

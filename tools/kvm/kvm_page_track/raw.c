@@ -5,6 +5,7 @@
 
 #include "fail.h"
 #include "raw.h"
+#include "stop.h"
 
 static uint64_t now(clockid_t clock)
 {
@@ -14,22 +15,20 @@ static uint64_t now(clockid_t clock)
 	return time.tv_sec * 1000000000ull + time.tv_nsec;
 }
 
-FILE *create_raw(const char *path, const struct ranges *ranges)
+void write_raw_header(FILE *file, const struct ranges *ranges,
+		      const struct raw_header *recorded)
 {
 	struct raw_header header = {
 		.magic = RAW_MAGIC,
 		.version = 1,
 		.event_size = sizeof(struct kvm_page_track_event),
-		.realtime = now(CLOCK_REALTIME) - now(CLOCK_MONOTONIC),
+		.realtime = recorded ? recorded->realtime :
+			    now(CLOCK_REALTIME) - now(CLOCK_MONOTONIC),
 		.nr_ranges = ranges->nr,
 	};
-	FILE *file = strcmp(path, "-") ? fopen(path, "we") : stdout;
 
-	if (!file)
-		fail(STATUS_OTHER, "cannot write %s: %s", path, strerror(errno));
 	fwrite(&header, sizeof(header), 1, file);
 	fwrite(ranges->list, sizeof(*ranges->list), ranges->nr, file);
-	return file;
 }
 
 void write_raw(FILE *file, const struct kvm_page_track_event *event)
@@ -43,18 +42,24 @@ FILE *open_raw(const char *path, struct raw_header *header, struct ranges *range
 	struct range range;
 	uint32_t i;
 
-	if (!file)
+	if (!file) {
+		end_if_stopped();
 		fail(STATUS_OTHER, "cannot read %s: %s", path, strerror(errno));
+	}
 	if (fread(header, sizeof(*header), 1, file) != 1 ||
-	    memcmp(header->magic, RAW_MAGIC, sizeof(header->magic)))
+	    memcmp(header->magic, RAW_MAGIC, sizeof(header->magic))) {
+		end_if_stopped();
 		fail(STATUS_OTHER, "%s is no file of events, as watch --raw makes them", path);
+	}
 	if (header->version != 1 ||
 	    header->event_size < sizeof(struct kvm_page_track_event))
 		fail(STATUS_OTHER, "%s is of another version of this program", path);
 
 	for (i = 0; i < header->nr_ranges; i++) {
-		if (fread(&range, sizeof(range), 1, file) != 1 || range.start >= range.end)
+		if (fread(&range, sizeof(range), 1, file) != 1 || range.start >= range.end) {
+			end_if_stopped();
 			fail(STATUS_OTHER, "%s is damaged", path);
+		}
 		add_range(ranges, range);
 	}
 	return file;

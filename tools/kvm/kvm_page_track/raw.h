@@ -23,8 +23,9 @@ struct raw_header {
 	__u32 reserved;		/* zero */
 };
 
-/* "-" is stdout.  Fails the program if it cannot be written. */
-FILE *create_raw(const char *path, const struct ranges *ranges);
+/* A new header, if events are of this boot; else @recorded is that of where they come from. */
+void write_raw_header(FILE *file, const struct ranges *ranges,
+		      const struct raw_header *recorded);
 void write_raw(FILE *file, const struct kvm_page_track_event *event);
 
 /* Fails if it is not such a file.  Adds the ranges that were tracked. */

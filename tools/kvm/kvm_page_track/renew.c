@@ -10,7 +10,8 @@
 #define MS		1000000ull
 #define UNEMULATED_NS	(20 * MS)	/* for the CPU to do the write */
 #define FIRST_WAIT_NS	(5 * MS)	/* twice as long each time */
-#define LAST_WAIT_NS	(160 * MS)
+#define LAST_WAIT_NS	(160 * MS)	/* without a step */
+#define DAY_NS		(86400000 * MS)
 
 uint64_t now_ns(void)
 {
@@ -53,6 +54,8 @@ static void is_given_up(struct renewal *r)
 
 void renewal_event(struct renewal *r, const struct kvm_page_track_event *e)
 {
+	uint64_t next;
+
 	if (r->tracker->action == KVM_PAGE_TRACK_ACTION_ONCE ||
 	    !(e->flags & KVM_PAGE_TRACK_EVENT_UNEMULATED))
 		return;
@@ -64,8 +67,10 @@ void renewal_event(struct renewal *r, const struct kvm_page_track_event *e)
 
 	r->expected++;
 	r->wait = FIRST_WAIT_NS;
-	if (!r->given_up)
-		r->due = now_ns() + r->wait;
+	/* Those that come all the time, as with a step, must not put off what is due. */
+	next = now_ns() + r->wait;
+	if (!r->given_up && next < r->due)
+		r->due = next;
 }
 
 void renewal_lost(struct renewal *r)
@@ -90,6 +95,11 @@ static uint64_t collect(struct renewal *r, bool rearm, int *error)
 	return nr;
 }
 
+static bool steps(const struct renewal *r)
+{
+	return r->tracker->info.flags & KVM_PAGE_TRACKER_STEP;
+}
+
 /* Has a vCPU followed a reply? */
 static void look(struct renewal *r)
 {
@@ -101,8 +111,15 @@ static void look(struct renewal *r)
 	}
 
 	/* A vCPU that is stopped, or does something else now, may never do. */
-	r->wait = 2 * r->wait > LAST_WAIT_NS ? LAST_WAIT_NS : 2 * r->wait;
-	r->due = now_ns() + r->wait;
+	r->wait *= 2;
+
+	/*
+	 * With a step, hardly a reply gives a page up, and nothing says that it has not: look
+	 * for it ever more rarely, and in the end no more.
+	 */
+	if (r->wait > LAST_WAIT_NS && (error || !steps(r)))
+		r->wait = LAST_WAIT_NS;
+	r->due = r->wait > DAY_NS ? NEVER : now_ns() + r->wait;
 }
 
 static void track_again(struct renewal *r)

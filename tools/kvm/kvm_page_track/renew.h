@@ -16,7 +16,8 @@
  * might be before that write.
  *
  * With notify, an event says so.  With exit, none does: the page is given up when the vCPU
- * follows the reply, which it may do at any time, e.g. if the VMM is stopped.
+ * follows the reply, which it may do at any time, e.g. if the VMM is stopped.  If the tracker
+ * steps, it mostly is not given up at all.
  */
 struct renewal {
 	struct tracker *tracker;

@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdlib.h>
 
+#include "fail.h"
 #include "stop.h"
 
 static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
@@ -53,6 +55,12 @@ void undo_if_killed(void (*fn)(void))
 bool stopped(void)
 {
 	return __atomic_load_n(&signalled, __ATOMIC_RELAXED);
+}
+
+void end_if_stopped(void)
+{
+	if (stopped())
+		exit(STATUS_DONE);
 }
 
 int poll_until_stopped(struct pollfd *fds, int nr, int milliseconds)

@@ -14,6 +14,9 @@ void undo_if_killed(void (*fn)(void));
 
 bool stopped(void);
 
+/* For what has not begun yet, or cannot go on: end the program if one has come. */
+void end_if_stopped(void);
+
 /* poll(), which such a signal ends, whenever it comes. */
 int poll_until_stopped(struct pollfd *fds, int nr, int milliseconds);
 

@@ -42,10 +42,14 @@ const char *parse_virtual(const char *text, struct range *range)
 	    !parse_number(end + 1, &number))
 		return "is not ADDRESS, ADDRESS+SIZE or ADDRESS-END";
 
+	/* Before one is taken away, which of zero makes the highest address. */
+	if (*end == '+' ? !number : number <= range->start)
+		return "is empty";
+
 	range->end = number - 1;
 	if (*end == '+')
 		range->end += range->start;
-	return range->end < range->start ? "is empty, or too long" : NULL;
+	return range->end < range->start ? "is too long" : NULL;
 }
 
 bool is_canonical(struct range range, int levels)
@@ -162,6 +166,10 @@ void add_virtual(struct tracker *t, const struct ranges *virtual, uint64_t cr3, 
 		struct walk w = { .tracker = t };
 
 		walk_table(&w, cr3 & ADDRESS, levels, range.start, range.end);
+		/* What it has not come to may be mapped. */
+		if (stopped())
+			return;
+
 		virtual_text(range.start, range.end - range.start + 1, text);
 		if (!w.mapped)
 			fail(STATUS_NOT_MEMORY, "the page table at 0x%llx does not map %s",

@@ -17,7 +17,8 @@ bool is_canonical(struct range range, int levels);
 
 /*
  * Add to @physical where the page table at @cr3 maps @virtual, whose ranges are as above,
- * now.  Fail if that is nowhere, say if it is not all; if not @quiet, say where.
+ * now.  Fail if that is nowhere, say if it is not all; if not @quiet, say where.  A signal
+ * ends it before it has come to all.
  */
 void add_virtual(struct tracker *t, const struct ranges *virtual, uint64_t cr3, int levels,
 		 bool quiet, struct ranges *physical);

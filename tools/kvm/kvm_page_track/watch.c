@@ -9,13 +9,16 @@
 #include "follow.h"
 #include "print.h"
 #include "raw.h"
+#include "stop.h"
 
 struct watch {
 	struct follower follower;
 	struct options options;
 	bool json;
 	const char *raw_path;
-	FILE *raw;
+	FILE *out;
+	const char *out_name;
+	bool cut;			/* a signal ended the output before its end */
 	uint64_t nr_events, most;	/* most 0: no limit */
 };
 
@@ -53,43 +56,54 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
-static void print_text_line(const struct kvm_page_track_event *e)
+static void print_text_line(FILE *file, const struct kvm_page_track_event *e)
 {
-	print_text(stdout, e);
-	putchar('\n');
+	print_text(file, e);
+	fputc('\n', file);
 }
 
 static bool watch_event(struct follower *f, const struct kvm_page_track_event *e)
 {
 	struct watch *w = (struct watch *)f;
 
-	if (w->raw)
-		write_raw(w->raw, e);
+	if (w->raw_path)
+		write_raw(w->out, e);
 	else if (w->json)
-		print_json(stdout, e);
+		print_json(w->out, e);
 	else
-		print_text_line(e);
-	return ++w->nr_events != w->most;
+		print_text_line(w->out, e);
+	return ++w->nr_events != w->most && !ferror(w->out);
 }
 
 static void flush_events(struct follower *f)
 {
 	struct watch *w = (struct watch *)f;
 
-	if (w->raw && w->raw != stdout && (fflush(w->raw) || ferror(w->raw)))
-		fail(STATUS_OTHER, "cannot write %s", w->raw_path);
-	flush_stdout();
+	if (!flush_output(w->out, w->out_name))
+		w->cut = true;
+}
+
+static void open_raw_output(struct watch *w)
+{
+	w->out = stdout;
+	w->out_name = "stdout";
+	if (w->raw_path && strcmp(w->raw_path, "-")) {
+		w->out = open_output(w->raw_path);
+		w->out_name = w->raw_path;
+	}
 }
 
 static void start_output(struct follower *f)
 {
 	struct watch *w = (struct watch *)f;
 
+	if (w->out != stdout)
+		empty_output(w->out, w->out_name);
 	if (w->raw_path)
-		w->raw = create_raw(w->raw_path, &w->options.ranges);
+		write_raw_header(w->out, &w->options.ranges, f->recorded);
 	else if (!w->json)
-		print_head(stdout);
-	flush_stdout();
+		print_head(w->out);
+	flush_events(f);
 }
 
 static int run(int argc, char **argv)
@@ -108,6 +122,8 @@ static int run(int argc, char **argv)
 
 	init_options(&w.options);
 	parse_command(&argp, argc, argv, &w);
+	heed_signals();
+	open_raw_output(&w);
 
 	if (w.options.input) {
 		replay(&w.options, &w.follower);
@@ -121,7 +137,7 @@ static int run(int argc, char **argv)
 	detach(&t);
 	flush_events(&w.follower);
 
-	if (w.raw)
+	if (w.raw_path && !w.cut)
 		note("%llu events are in %s", (unsigned long long)w.nr_events, w.raw_path);
 	if (end == END_VM_GONE)
 		fail_gone(&t);

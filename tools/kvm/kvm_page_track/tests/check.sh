@@ -67,7 +67,11 @@ for range in 0x10000000000000-0x10000000001000 0xfffffffffffff+2 1+8192T 9999T+1
 done
 refuses 2 'is not a number' watch -p 1 --cr3 zero 0+4K
 refuses 2 'is empty' watch -p 1 --rip 0x20-0x10 0+4K
-refuses 2 'is empty' watch -p 1 --rip 0xffffffffffffffff+2 0+4K
+refuses 2 'is too long' watch -p 1 --rip 0xffffffffffffffff+2 0+4K
+for range in 0x1000-0 0x1000-0x1000 0-0 0+0 0x1000+0; do
+	refuses 2 'is empty' watch -p 1 --rip "$range" 0+4K
+done
+refuses 2 'is empty' watch -p 1 --va 0x1000 0xffff800000000000-0
 refuses 2 'is not a number' watch -p 1 --va zero 0+4K
 refuses 2 '4 or 5' watch -p 1 --va 0x1000 --levels 3 0+4K
 refuses 2 '--levels is for --va' watch -p 1 --levels 5 0+4K
@@ -79,7 +83,7 @@ for range in 0x800000000000+4K 0x7fffffffffff+2 0xffff000000000000+4K 0-0xffffff
 		--va 0x1000 "$range"
 done
 refuses 2 'not what 5 levels' watch -p 1 0x100000000000000+1 --va 0x1000 --levels 5
-refuses 2 'is empty' watch -p 1 --va 0x1000 0xffffffffffffffff+2
+refuses 2 'is too long' watch -p 1 --va 0x1000 0xffffffffffffffff+2
 refuses 2 'is not ADDRESS' watch -p 1 --va 0x1000 0x1000+
 for range in 0x7fffffffffff 0xffff800000000000+128T 0xfffffffffffff000-0xffffffffffffffff; do
 	tests=$((tests + 1)) status=0
@@ -111,6 +115,9 @@ refuses 1 'cannot read' watch -i "$tmp/none"
 refuses 1 'no file of events' watch -i "$0"
 refuses 1 'no file of events' watch -i /dev/null
 refuses 1 'cannot write' watch -i "$raw" --raw "$tmp/no/folder"
+# Before the process is looked for.
+refuses 1 'cannot write' watch -p 99999999 --raw "$tmp/no/folder" 0+4K
+refuses 1 'cannot write' heats -p 99999999 -o "$tmp/no/a.svg" 0+4K
 
 for command in '' list watch ask dirty heats; do
 	shows 'Usage: kvm-page-track' $command --help
@@ -168,10 +175,10 @@ printf '\000\002\000\000' |
 	dd of="$tmp/flag" bs=1 seek=$(($(wc -c <"$raw") - 128 + 52)) conv=notrunc 2>/dev/null
 shows ' 0x2f00 *- \(00\)\{64\} stepped$' watch -i "$tmp/flag"
 
-# What is saved again is the same, and a part of it a file as well.
+# What is saved again is the same, also when, and a part of it a file as well.
 tests=$((tests + 1))
-"$tool" watch -i "$raw" --raw - 2>"$tmp/err" | tail -c $((19 * 128)) >"$tmp/out"
-tail -c $((19 * 128)) "$raw" | cmp -s - "$tmp/out" || bad "saved again"
+"$tool" watch -i "$raw" --raw - >"$tmp/saved" 2>"$tmp/err" &&
+	cmp "$raw" "$tmp/saved" >"$tmp/out" || bad "saved again"
 run watch -i "$raw" --raw "$tmp/part" --vcpu 1 && "$tool" watch -i "$tmp/part" >"$tmp/out" &&
 	[ "$(grep -vc '^#' "$tmp/out")" = 3 ] || bad "a part saved"
 
@@ -180,17 +187,71 @@ tests=$((tests + 1))
 head -c 1000 "$raw" >"$tmp/cut"
 run watch -i "$tmp/cut" && [ "$(grep -vc '^#' "$tmp/out")" = 7 ] || bad "a file that is cut off"
 
+# A file keeps what it has if there is nothing new, and has nothing else if there is.
+tests=$((tests + 1))
+cp "$raw" "$tmp/kept"
+run watch -p 99999999 --raw "$tmp/kept" 0+4K
+run dirty -p 99999999 -o "$tmp/kept" 0+4K
+cmp -s "$raw" "$tmp/kept" || bad "a file that is lost"
+run watch -i "$raw" --raw "$tmp/kept" --vcpu 2
+[ "$(wc -c <"$tmp/kept")" = 48 ] || bad "a file that is not emptied"
+
 # Nobody reads.
 tests=$((tests + 1))
 { sleep 0.2; "$tool" watch -i "$raw"; echo $? >"$tmp/status"; } 2>"$tmp/err" | true
 : >"$tmp/out"
 [ "$(cat "$tmp/status")" = 0 ] && [ ! -s "$tmp/err" ] || bad "a pipe that closes"
 
+# More events than a pipe has room for.
+cp "$raw" "$tmp/many"
+for _ in 1 2 3 4 5 6; do
+	tail -c +49 "$tmp/many" >"$tmp/events"
+	cat "$tmp/events" >>"$tmp/many"
+done
+mkfifo "$tmp/fifo"
+tests=$((tests + 1)) status=0
+timeout 20 head -c 1 "$tmp/fifo" >/dev/null &
+run watch -i "$tmp/many" --raw "$tmp/fifo" || status=$?
+[ "$status" = 0 ] && [ ! -s "$tmp/err" ] || bad "a FIFO that closes: $status"
+wait
+
+# stops WHAT ARGUMENT...: SIGTERM ends it, without a word, while it waits for somebody.
+stops() {
+	tests=$((tests + 1)) n=0 status=0
+	what=$1
+	shift
+	"$tool" "$@" >"$tmp/fifo2" 2>"$tmp/err" </dev/null &
+	# It sleeps, and has a handler.
+	until grep -q '^State:.S' "/proc/$!/status" &&
+		grep -q '^SigCgt:.*[4-7c-f]...$' "/proc/$!/status"; do
+		n=$((n + 1))
+		[ "$n" -lt 50 ] && sleep 0.1 || break
+	done 2>/dev/null
+	kill "$!" 2>/dev/null
+	wait "$!" || status=$?
+	[ "$status" = 0 ] && [ ! -s "$tmp/err" ] || bad "$what: $status"
+}
+
+: >"$tmp/out"
+mkfifo "$tmp/fifo2"
+exec 3<>"$tmp/fifo2"
+stops "stdout that is full" watch -i "$tmp/many"
+stops "stdout that is full, of JSON" watch -i "$tmp/many" --json
+stops "a FIFO that nobody writes" watch -i "$tmp/fifo"
+stops "a FIFO that nobody reads" watch -i "$raw" --raw "$tmp/fifo"
+stops "a FIFO that nobody reads, before the process is looked for" \
+	watch -p 99999999 --raw "$tmp/fifo" 0+4K
+stops "a FIFO that nobody reads, of pages" dirty -p 99999999 -o "$tmp/fifo" 0+4K
+exec 4<>"$tmp/fifo"
+stops "a FIFO that is full" watch -i "$tmp/many" --raw "$tmp/fifo"
+exec 3<&- 4<&-
+
 # Heats: the first row is the first address, the writer with most events first.
 shows '^ *0x1000 ' heats -i "$raw"
 shows '^cr3 0x100000 16  cr3 0x200000 3' heats -i "$raw"
 shows '^vCPU 0 16  vCPU 1 3' heats -i "$raw" --by vcpu
 shows '^rip 0x401000 16  rip 0xffffffff81000010 3' heats -i "$raw" --by rip
+shows '^cr3 0x100000 8  cr3 0x200000 3' heats -i "$raw" --value-changed
 if command -v gnuplot >/dev/null; then
 	tests=$((tests + 2))
 	run heats -i "$raw" -o "$tmp/a.svg" && grep -q '<svg' "$tmp/a.svg" &&

@@ -66,6 +66,7 @@ int main(void)
 		.magic = RAW_MAGIC,
 		.version = 1,
 		.event_size = sizeof(struct kvm_page_track_event),
+		.realtime = 1700000000000 * MS,
 		.nr_ranges = 1,
 	};
 	struct range range = { 0x1000, 0x3000 };
