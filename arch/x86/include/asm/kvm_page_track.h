@@ -105,6 +105,7 @@ struct kvm_page_track_notifier_node {
 	struct hlist_node node;
 	u64 id;			/* rises in the order of registration */
 	struct mutex range_lock;	/* one change of the following at a time */
+	unsigned int nr_changes;	/* calls that have changed it so far */
 	struct maple_tree ranges[KVM_PAGE_TRACK_MAX];
 	struct xarray untracked[KVM_PAGE_TRACK_MAX];	/* gfns, out of these */
 	struct xarray told[KVM_PAGE_TRACK_MAX];		/* out of these: collected once */

@@ -5,7 +5,8 @@
  * Trackers are called before an access, at the fault and when KVM's emulator is about
  * to write, and after a write.  Whom to tell of a write is decided before it: who
  * stops tracking the gfn between the write and the call is called all the same, see
- * page_track_wait.c.
+ * page_track_wait.c; not so for the writes of task switches and of VMX instructions, and
+ * for trackers beyond those that there is room for.
  *
  * Whoever starts to track a gfn need not wait: a vCPU that sees another generation
  * after its write calls those who track the gfn by then as well.
@@ -68,15 +69,15 @@ static void end_write(struct kvm_page_track_insn *insn)
  */
 static int call_track_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access)
 {
-	struct kvm_page_track_found found;
+	const struct kvm_page_track_found *found;
 	int r, result = -ENOENT;
 	unsigned int i = 0;
 
-	while (page_track_next_found(vcpu, &i, &found)) {
-		if (!found.node->track_access)
+	while ((found = page_track_next_found(vcpu, &i))) {
+		if (!found->node->track_access)
 			continue;
 
-		r = found.node->track_access(vcpu, access, found.action, found.node);
+		r = found->node->track_access(vcpu, access, found->action, found->node);
 		trace_kvm_page_track_access(vcpu->vcpu_id, access->gpa, access->bytes,
 					    access->unemulated, r);
 		if (r < 0)
@@ -128,10 +129,7 @@ static void note_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault
 	access->unemulated = kvm_event_needs_reinjection(vcpu);
 	access->page_ready = !is_error_noslot_pfn(fault->pfn);
 
-	if (!told->valid)
-		page_track_look_up(vcpu, fault->gfn);
-	else
-		page_track_look_up_anew(vcpu, fault->gfn);
+	page_track_look_up_anew(vcpu, fault->gfn);
 	told->valid = true;
 }
 
@@ -270,22 +268,41 @@ static bool is_told(const struct kvm_page_track_insn *insn, u32 taken_back,
 	return false;
 }
 
+/* Call those who track the gfn now, and have not been called. */
+static noinline void tell_others(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
+				 int bytes, u32 taken_back)
+{
+	struct kvm_page_track_vcpu *track = vcpu->arch.page_track;
+	struct kvm_page_track_found found = {};
+
+	while ((found.node = page_track_find_next(vcpu->kvm, found.node, gpa_to_gfn(gpa),
+						  &found.action))) {
+		if (!track || !is_told(&track->insn, taken_back, found.node))
+			call_track_write(vcpu, gpa, gva, new, bytes, &found);
+	}
+}
+
 void kvm_page_track_tell_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
 			       int bytes)
 {
 	struct kvm_page_track_vcpu *track = create_vcpu(vcpu);
-	struct kvm_page_track_insn *insn = track ? &track->insn : NULL;
-	struct kvm_page_track_found found = {};
+	struct kvm_page_track_insn *insn;
 	gfn_t gfn = gpa_to_gfn(gpa);
 	u32 taken_back = 0;
-	int i, action;
+	int i;
 
-	if (insn && !was_decided(insn, gfn, &taken_back)) {
+	if (!track) {
+		tell_others(vcpu, gpa, gva, new, bytes, 0);
+		return;
+	}
+
+	insn = &track->insn;
+	if (!was_decided(insn, gfn, &taken_back)) {
 		start_write(insn, KVM_PAGE_TRACK_WRITTEN);
 		page_track_look_up(vcpu, gfn);
 	}
 
-	for (i = 0; insn && i < insn->nr_found; i++) {
+	for (i = 0; i < insn->nr_found; i++) {
 		if (!(taken_back & KVM_PAGE_TRACK_TAKEN_BACK(i)))
 			call_track_write(vcpu, gpa, gva, new, bytes, &insn->found[i]);
 	}
@@ -294,17 +311,11 @@ void kvm_page_track_tell_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, cons
 	 * Those that there was no room for, those who track the gfn since then, and who
 	 * was taken back for the sake of another gfn, or of a call that has failed.
 	 */
-	if (!insn || insn->more || taken_back & KVM_PAGE_TRACK_ANY_TAKEN_BACK ||
-	    insn->generation != kvm_page_track_generation(vcpu->kvm)) {
-		while ((found.node = page_track_find_next(vcpu->kvm, found.node, gfn, &action))) {
-			found.action = action;
-			if (!insn || !is_told(insn, taken_back, found.node))
-				call_track_write(vcpu, gpa, gva, new, bytes, &found);
-		}
-	}
+	if (insn->more || taken_back & KVM_PAGE_TRACK_ANY_TAKEN_BACK ||
+	    insn->generation != kvm_page_track_generation(vcpu->kvm))
+		tell_others(vcpu, gpa, gva, new, bytes, taken_back);
 
-	if (insn)
-		end_write(insn);
+	end_write(insn);
 }
 
 /* Instructions */

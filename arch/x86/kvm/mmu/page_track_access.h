@@ -54,10 +54,13 @@ struct kvm_page_track_insn {
 	/* How far the write to @gfn is.  Others may take back what is decided. */
 	u32 state;
 	gfn_t gfn;
+	/* The answer is the same for all of [@first, @last], as long as nothing changes. */
+	gfn_t first, last;
 	unsigned int generation;
 
-	/* In the order of registration.  If there are @more, behind the last one. */
+	/* In the order of registration.  If there are @more, one @beyond the last, in turn. */
 	struct kvm_page_track_found found[KVM_PAGE_TRACK_MAX_FOUND];
+	struct kvm_page_track_found beyond;
 	u8 nr_found;
 	bool more;
 };

@@ -182,8 +182,8 @@ static int remove_chunk(struct page_track_change *c)
 	return r;
 }
 
-/* Have a part that was saved lead to its old entry again, less what is untracked. */
-static int restore_chunk(struct page_track_change *c)
+/* Have a part that was saved lead to its old entry again. */
+static int restore_entry(struct page_track_change *c)
 {
 	MA_STATE(mas, page_track_change_tree(c), c->gfn, c->end - 1);
 	int r = mas_store_gfp(&mas, c->entry, c->gfp);
@@ -192,15 +192,27 @@ static int restore_chunk(struct page_track_change *c)
 	return r;
 }
 
-/* The same for one that was untracked. */
+/* It was tracked: also what was given up since, by what was not to be added. */
+static int restore_chunk(struct page_track_change *c)
+{
+	/* There are blocks already, but maybe in a slot that has just come. */
+	int r = page_track_call_slots(c, c->gfn, c->end, page_track_prepare);
+
+	if (!r) {
+		r = page_track_count_slots(c, c->gfn, c->end, page_track_count_gaps_up);
+		page_track_untracked_remove(page_track_change_untracked(c), c->gfn, c->end);
+	}
+
+	return restore_entry(c) ?: r;
+}
+
+/* It was untracked. */
 static int restore_untracked_chunk(struct page_track_change *c)
 {
-	gfn_t gfn = c->gfn;
-	int r;
+	int r = page_track_count_slots(c, c->gfn, c->end, page_track_count_parts_down);
 
-	r = page_track_count_slots(c, gfn, c->end, page_track_count_parts_down);
-	page_track_untracked_restore(page_track_change_untracked(c), gfn, c->end);
-	return restore_chunk(c) ?: r;
+	page_track_untracked_restore(page_track_change_untracked(c), c->gfn, c->end);
+	return restore_entry(c) ?: r;
 }
 
 /* What has been added has not been collected: not until nothing can fail any more. */
@@ -219,7 +231,8 @@ static int do_chunk(struct page_track_change *c, int (*fn)(struct page_track_cha
 	idx = srcu_read_lock(&kvm->srcu);
 	mutex_lock(&kvm->slots_arch_lock);
 	r = page_track_is_registered(kvm, c->n) ? fn(c) : -ESRCH;
-	kvm_page_track_changed(kvm);
+	if (!c->keeps)
+		kvm_page_track_changed(kvm);
 	mutex_unlock(&kvm->slots_arch_lock);
 	srcu_read_unlock(&kvm->srcu, idx);
 
@@ -316,6 +329,7 @@ void kvm_page_track_remove_most_ranges(struct kvm *kvm,
 	for (mode = 0; mode < KVM_PAGE_TRACK_MAX; mode++) {
 		PAGE_TRACK_CHANGE(c, kvm, n, 0, ULONG_MAX, mode);
 
+		c.gfp |= __GFP_NOFAIL;
 		c.finish = true;
 		page_track_do_chunks(&c, remove_chunk);
 	}
@@ -357,6 +371,8 @@ int page_track_change_range(struct page_track_change *c,
 		return r;
 
 	r = fn(c);
+	if (!c->keeps)
+		WRITE_ONCE(n->nr_changes, n->nr_changes + 1);
 	mutex_unlock(&n->range_lock);
 	return r;
 }

@@ -219,5 +219,6 @@ int kvm_page_track_collect(struct kvm *kvm, struct kvm_page_track_notifier_node 
 		.rearm = rearm,
 	};
 
+	collect.change.keeps = !rearm;
 	return page_track_change_range(&collect.change, collect_gfns);
 }

@@ -244,6 +244,14 @@ static bool lacks_room(struct kvm_vcpu *vcpu, struct page_tracker *tracker)
 	return !page_track_ring_has_room(&tracker->ring);
 }
 
+/* The page of @gpa may be given up: nobody can refuse a write to it any more. */
+static void withdraw_questions(struct kvm *kvm, struct page_tracker *tracker, gpa_t gpa)
+{
+	if (kvm_page_track_get_action(&tracker->node, gpa_to_gfn(gpa), KVM_PAGE_TRACK_WRITE) !=
+	    KVM_PAGE_TRACK_ACTION_EXIT)
+		page_track_withdraw_questions(kvm, &tracker->sleepers, gpa & PAGE_MASK, PAGE_SIZE);
+}
+
 /* Have the CPU do what KVM cannot emulate, or, if it has to be, give the page up. */
 static int do_unemulated(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
 			 u8 action, struct page_tracker *tracker)
@@ -256,8 +264,10 @@ static int do_unemulated(struct kvm_vcpu *vcpu, const struct kvm_page_track_acce
 	if (!r && action != KVM_PAGE_TRACK_ACTION_EXIT)
 		return untrack_page(vcpu, access, action, tracker);
 
-	if (!r)
+	if (!r) {
 		r = page_track_give_up_asked(vcpu, tracker->node.id, access->gpa);
+		withdraw_questions(vcpu->kvm, tracker, access->gpa);
+	}
 
 	return r < 0 ? r : KVM_PAGE_TRACK_STOP;
 }
@@ -265,7 +275,7 @@ static int do_unemulated(struct kvm_vcpu *vcpu, const struct kvm_page_track_acce
 static int ask(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 	       struct kvm_page_track_access *access)
 {
-	if (access->unemulated && page_track_is_allowed(vcpu, access->gpa, tracker->node.id))
+	if (access->unemulated && page_track_is_allowed(vcpu, access->gpa, &tracker->node))
 		return do_unemulated(vcpu, access, KVM_PAGE_TRACK_ACTION_EXIT, tracker);
 
 	return page_track_ask(vcpu, &tracker->node, tracker->user_data,
@@ -323,6 +333,7 @@ static bool wait_for_reply(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 					  event.len);
 	if (state == PAGE_TRACK_FOR_REPLY) {
 		q->asking = false;
+		q->open = true;
 		trace_event(&event);
 	}
 
@@ -379,13 +390,15 @@ static enum page_track_sleep_state get_sleep_state(struct kvm_vcpu *vcpu)
 
 static int follow_sleeper_reply(struct kvm_vcpu *vcpu)
 {
-	struct page_track_sleeper *sleeper = &vcpu->arch.page_track_question->sleeper;
+	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
+	bool unemulated = !q->reply;
+	struct kvm_page_track_notifier_node *n;
 	int r;
 
-	/* Takes the lock under which the reply was stored. */
-	page_track_stop_waiting(sleeper, vcpu);
-
-	r = page_track_follow_reply(vcpu, sleeper->reply, sleeper->data);
+	r = page_track_follow_reply(vcpu, q->sleeper.reply, q->sleeper.data);
+	n = unemulated ? kvm_page_track_find_notifier(vcpu->kvm, q->tracker_id) : NULL;
+	if (n)
+		withdraw_questions(vcpu->kvm, to_tracker(n), q->gpa);
 	if (r < 0)
 		page_track_forget_question(vcpu);
 
@@ -414,7 +427,9 @@ int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
 	if (get_sleep_state(vcpu) != PAGE_TRACK_AWAKE && !page_track_is_where_it_asked(vcpu))
 		page_track_forget_question(vcpu);
 
-	if (get_sleep_state(vcpu) == PAGE_TRACK_REPLIED)
+	/* Unless the question is withdrawn meanwhile. */
+	if (get_sleep_state(vcpu) == PAGE_TRACK_REPLIED &&
+	    page_track_take_reply(&vcpu->arch.page_track_question->sleeper, vcpu))
 		return follow_sleeper_reply(vcpu);
 
 	/* A question that userspace has comes before those of others, and their rings. */

@@ -63,6 +63,7 @@ bool page_track_exit_to_ask(struct kvm_vcpu *vcpu,
 						   sizeof(run->page_track.data));
 
 	q->asking = false;
+	q->open = true;
 	vcpu->arch.complete_userspace_io = read_reply;
 	return true;
 }

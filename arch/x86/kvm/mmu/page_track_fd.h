@@ -55,6 +55,29 @@ int kvm_page_track_serve_request(struct kvm_vcpu *vcpu);
  */
 void kvm_page_track_memory_gone(struct kvm *kvm);
 
+void __kvm_page_track_lead_elsewhere(struct kvm_vcpu *vcpu);
+void __kvm_page_track_end_run(struct kvm_vcpu *vcpu);
+
+/*
+ * More of @vcpu's state has been set than its registers: it is not where it asked.
+ * Context: an ioctl on @vcpu.
+ */
+static inline void kvm_page_track_lead_elsewhere(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->arch.page_track_question)
+		__kvm_page_track_lead_elsewhere(vcpu);
+}
+
+/*
+ * KVM_RUN ends.  What was allowed and is not done is asked again, unless a question is open.
+ * Context: the vCPU's thread.
+ */
+static inline void kvm_page_track_end_run(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->arch.page_track_question)
+		__kvm_page_track_end_run(vcpu);
+}
+
 /* Free what questions have allocated.  Context: @vcpu will not run any more. */
 void kvm_page_track_free_question(struct kvm_vcpu *vcpu);
 
@@ -86,6 +109,8 @@ static inline int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
+static inline void kvm_page_track_lead_elsewhere(struct kvm_vcpu *vcpu) {}
+static inline void kvm_page_track_end_run(struct kvm_vcpu *vcpu) {}
 static inline void kvm_page_track_memory_gone(struct kvm *kvm) {}
 static inline void kvm_page_track_free_question(struct kvm_vcpu *vcpu) {}
 static inline void kvm_page_track_create_debugfs(struct kvm *kvm) {}

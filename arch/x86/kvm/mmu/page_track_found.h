@@ -19,45 +19,50 @@
  */
 struct kvm_page_track_notifier_node *
 page_track_find_next(struct kvm *kvm, struct kvm_page_track_notifier_node *n, gfn_t gfn,
-		     int *action);
+		     u8 *action);
 
 /* Find those who track @gfn, for page_track_next_found(). */
 void page_track_look_up(struct kvm_vcpu *vcpu, gfn_t gfn);
 
-/* Unless they are known from the same fault or instruction, and have not changed. */
+/*
+ * Unless they are known and have not changed, be it from another access.  A tracker that is
+ * freed has changed before the grace period began: who has not seen that keeps it from ending.
+ */
 static inline void page_track_look_up_anew(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
 	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
+	bool known = insn->first <= gfn && gfn <= insn->last &&
+		     insn->generation == kvm_page_track_generation(vcpu->kvm);
 
-	if (insn->gfn == gfn && insn->generation == kvm_page_track_generation(vcpu->kvm))
+	if (known && insn->gfn == gfn)
 		return;
 
 	/* Others may have it now than those who know from the fault. */
 	vcpu->arch.page_track->fault.told = false;
-	page_track_look_up(vcpu, gfn);
+
+	if (known)
+		insn->gfn = gfn;
+	else
+		page_track_look_up(vcpu, gfn);
 }
 
+/* The next one that there was no room for, or NULL; behind the last that there was if @first. */
+const struct kvm_page_track_found *page_track_find_beyond(struct kvm_vcpu *vcpu, bool first);
+
 /*
- * Go through those who were found.  Start with @i of 0, and keep @found.  Returns false
- * behind the last one.
+ * Go through those who were found: the next one, or NULL.  Start with @i of 0.  Valid until
+ * the next call.
  */
-static inline bool page_track_next_found(struct kvm_vcpu *vcpu, unsigned int *i,
-					 struct kvm_page_track_found *found)
+static inline const struct kvm_page_track_found *
+page_track_next_found(struct kvm_vcpu *vcpu, unsigned int *i)
 {
 	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
-	int action;
+	unsigned int next = (*i)++;
 
-	if (*i < insn->nr_found) {
-		*found = insn->found[(*i)++];
-		return true;
-	}
+	if (next < insn->nr_found)
+		return &insn->found[next];
 
-	if (!insn->more)
-		return false;
-
-	found->node = page_track_find_next(vcpu->kvm, found->node, insn->gfn, &action);
-	found->action = action;
-	return found->node;
+	return insn->more ? page_track_find_beyond(vcpu, next == insn->nr_found) : NULL;
 }
 
 #endif /* __KVM_X86_PAGE_TRACK_FOUND_H */

@@ -32,6 +32,7 @@ struct page_track_change {
 	gfp_t gfp;
 	bool any;			/* has it found something to remove? */
 	bool finish;			/* even if the caller is killed */
+	bool keeps;			/* what is tracked stays as it is */
 };
 
 #define PAGE_TRACK_CHANGE(_name, _kvm, _n, _gfn, _end, _mode)		\

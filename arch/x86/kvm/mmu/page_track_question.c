@@ -31,7 +31,7 @@
  * as if nothing were known, faults again, and step 4 finds the access allowed: the vCPU
  * steps it, see page_track_step.c.  If others ask, for that page or the next one of the
  * instruction, the same happens again.  What was allowed counts at the same place only,
- * until it is done, or until ranges of trackers change.
+ * until it is done, its tracker's ranges change, or KVM_RUN ends without a question.
  *
  * All this is the vCPU's own, whose thread alone uses it, without a lock, but what it
  * sleeps for, which page_track_sleep.c knows of.  Of trackers it knows the id, of which
@@ -78,13 +78,27 @@ bool page_track_is_where_it_asked(struct kvm_vcpu *vcpu)
 {
 	struct page_track_place now;
 
-	if (kvm_is_exception_pending(vcpu) ||
-	    kvm_test_request(KVM_REQ_GET_NESTED_STATE_PAGES, vcpu) ||
-	    vcpu->arch.mp_state != KVM_MP_STATE_RUNNABLE)
+	if (kvm_is_exception_pending(vcpu) || vcpu->arch.mp_state != KVM_MP_STATE_RUNNABLE)
 		return false;
 
 	get_place(vcpu, &now);
 	return !memcmp(&now, &vcpu->arch.page_track_question->place, sizeof(now));
+}
+
+void __kvm_page_track_lead_elsewhere(struct kvm_vcpu *vcpu)
+{
+	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
+
+	q->place.mode = PAGE_TRACK_NOWHERE;
+	q->nr_allowed = 0;
+}
+
+void __kvm_page_track_end_run(struct kvm_vcpu *vcpu)
+{
+	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
+
+	if (!q->open)
+		q->nr_allowed = 0;
 }
 
 static void forget_replies(struct kvm_vcpu *vcpu)
@@ -99,6 +113,7 @@ static void forget_replies(struct kvm_vcpu *vcpu)
 
 	INIT_LIST_HEAD(&q->replies);
 	q->asking = false;
+	q->open = false;
 	q->reply = NULL;
 }
 
@@ -257,28 +272,26 @@ bool page_track_was_asked(struct kvm_vcpu *vcpu, gpa_t gpa, int bytes, u64 track
 }
 
 /* Is what was allowed for what the vCPU is at? */
-static bool allowed_counts(struct kvm_vcpu *vcpu, const struct kvm_page_track_question *q)
+static bool is_where_allowed(struct kvm_vcpu *vcpu, const struct kvm_page_track_question *q)
 {
 	struct page_track_place now;
-
-	if (q->generation != kvm_page_track_generation(vcpu->kvm))
-		return false;
 
 	get_place(vcpu, &now);
 	return !memcmp(&now, &q->allowed_place, sizeof(now));
 }
 
-bool page_track_is_allowed(struct kvm_vcpu *vcpu, gpa_t gpa, u64 tracker_id)
+bool page_track_is_allowed(struct kvm_vcpu *vcpu, gpa_t gpa,
+			   const struct kvm_page_track_notifier_node *n)
 {
 	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
 	int i;
 
-	if (!q || !q->nr_allowed || !allowed_counts(vcpu, q))
+	if (!q || !q->nr_allowed || !is_where_allowed(vcpu, q))
 		return false;
 
 	for (i = 0; i < q->nr_allowed; i++) {
-		if (q->allowed[i].tracker_id == tracker_id && q->allowed[i].gpa == gpa)
-			return true;
+		if (q->allowed[i].tracker_id == n->id && q->allowed[i].gpa == gpa)
+			return q->allowed[i].nr_changes == READ_ONCE(n->nr_changes);
 	}
 
 	return false;
@@ -289,19 +302,33 @@ void page_track_forget_allowed(struct kvm_vcpu *vcpu)
 	vcpu->arch.page_track_question->nr_allowed = 0;
 }
 
+/* The next time, it is asked. */
+static void forget_allowed_one(struct kvm_page_track_question *q, u64 tracker_id, gpa_t gpa)
+{
+	int i;
+
+	for (i = q->nr_allowed - 1; i >= 0; i--) {
+		if (q->allowed[i].tracker_id == tracker_id && q->allowed[i].gpa == gpa)
+			q->allowed[i] = q->allowed[--q->nr_allowed];
+	}
+}
+
 /* Returns false if the page has to be given up. */
 static bool allow(struct kvm_vcpu *vcpu, struct kvm_page_track_question *q)
 {
 	struct kvm_page_track_notifier_node *n;
+	unsigned int nr_changes;
 
-	if (!allowed_counts(vcpu, q))
+	if (!is_where_allowed(vcpu, q))
 		q->nr_allowed = 0;
 
+	/* What its tracker's ranges have made void, it was asked again for. */
+	forget_allowed_one(q, q->tracker_id, q->gpa);
 	if (!q->steps || q->nr_allowed == PAGE_TRACK_MAX_ALLOWED)
 		return false;
 
-	q->generation = kvm_page_track_generation(vcpu->kvm);
 	n = kvm_page_track_find_notifier(vcpu->kvm, q->tracker_id);
+	nr_changes = n ? READ_ONCE(n->nr_changes) : 0;
 	/* If it does not ask for that any more, nothing has to be allowed. */
 	if (!n || kvm_page_track_get_action(n, gpa_to_gfn(q->gpa), KVM_PAGE_TRACK_WRITE) !=
 		  KVM_PAGE_TRACK_ACTION_EXIT)
@@ -310,6 +337,7 @@ static bool allow(struct kvm_vcpu *vcpu, struct kvm_page_track_question *q)
 	q->allowed[q->nr_allowed++] = (struct page_track_allowed) {
 		.tracker_id = q->tracker_id,
 		.gpa = q->gpa,
+		.nr_changes = nr_changes,
 	};
 	q->allowed_place = q->place;
 	return true;
@@ -319,14 +347,8 @@ int page_track_give_up_asked(struct kvm_vcpu *vcpu, u64 tracker_id, gpa_t gpa)
 {
 	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
 	struct kvm_page_track_notifier_node *n;
-	int i;
 
-	/* The next time, it is asked. */
-	for (i = q->nr_allowed - 1; i >= 0; i--) {
-		if (q->allowed[i].tracker_id == tracker_id && q->allowed[i].gpa == gpa)
-			q->allowed[i] = q->allowed[--q->nr_allowed];
-	}
-
+	forget_allowed_one(q, tracker_id, gpa);
 	n = kvm_page_track_find_notifier(vcpu->kvm, tracker_id);
 	if (!n)
 		return 0;
@@ -343,6 +365,7 @@ int page_track_follow_reply(struct kvm_vcpu *vcpu, u8 val, const u8 *data)
 	struct page_track_reply *reply = q->reply;
 	int r;
 
+	q->open = false;
 	if (!reply) {
 		if (allow(vcpu, q))
 			return 1;

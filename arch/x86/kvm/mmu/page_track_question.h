@@ -34,10 +34,15 @@ struct page_track_place {
 	unsigned long mode;
 };
 
+/* No vCPU has this mode. */
+#define PAGE_TRACK_NOWHERE	ULONG_MAX
+
 /* An access that KVM cannot emulate, and that the tracker has allowed. */
 struct page_track_allowed {
 	u64 tracker_id;
 	gpa_t gpa;
+	/* By then, of its ranges. */
+	unsigned int nr_changes;
 };
 
 #define PAGE_TRACK_MAX_ALLOWED	4
@@ -47,8 +52,9 @@ struct kvm_page_track_question {
 	/* To questions of the instruction: one for each write and tracker. */
 	struct list_head replies;
 
-	/* There is a question that userspace does not have yet. */
+	/* There is a question that userspace does not have yet, or that it has. */
 	bool asking;
+	bool open;
 
 	/* The last question: of whom, and where. */
 	u64 tracker_id;
@@ -69,11 +75,10 @@ struct kvm_page_track_question {
 	/* What KVM cannot emulate is to be stepped once it is allowed. */
 	bool steps;
 
-	/* What was allowed and is not done, where, and while these ranges are tracked. */
+	/* What was allowed and is not done, and where. */
 	u8 nr_allowed;
 	struct page_track_allowed allowed[PAGE_TRACK_MAX_ALLOWED];
 	struct page_track_place allowed_place;
-	unsigned int generation;
 
 	/* How the vCPU waits, if it does not leave KVM_RUN with the question. */
 	struct page_track_sleeper sleeper;
@@ -88,8 +93,9 @@ struct kvm_page_track_question {
 int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_node *n,
 		   u64 user_data, bool steps, struct kvm_page_track_access *access);
 
-/* Has that tracker allowed an access at @gpa that KVM cannot emulate, to be stepped now? */
-bool page_track_is_allowed(struct kvm_vcpu *vcpu, gpa_t gpa, u64 tracker_id);
+/* Has @n allowed an access at @gpa that KVM cannot emulate, to be stepped now? */
+bool page_track_is_allowed(struct kvm_vcpu *vcpu, gpa_t gpa,
+			   const struct kvm_page_track_notifier_node *n);
 
 /* What was allowed is done. */
 void page_track_forget_allowed(struct kvm_vcpu *vcpu);

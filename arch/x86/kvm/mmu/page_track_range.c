@@ -14,6 +14,7 @@
 
 #include <linux/kvm_host.h>
 #include <linux/maple_tree.h>
+#include <linux/sched/signal.h>
 
 #include "page_track.h"
 #include "page_track_notifier.h"
@@ -47,6 +48,7 @@ int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_no
 	*action = xa_to_value(part.entry);
 	return 0;
 }
+EXPORT_SYMBOL_GPL(kvm_page_track_next_range);
 
 int kvm_page_track_get_range_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
 				    enum kvm_page_track_mode mode)
@@ -63,6 +65,27 @@ int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
 		return -ENOENT;
 
 	return kvm_page_track_get_range_action(n, gfn, mode);
+}
+
+int kvm_page_track_get_action_around(struct kvm_page_track_notifier_node *n, gfn_t gfn,
+				     enum kvm_page_track_mode mode, gfn_t *first, gfn_t *last)
+{
+	MA_STATE(mas, &n->ranges[mode], gfn, gfn);
+	void *entry;
+
+	if (gfn > ULONG_MAX || !xa_empty(&n->untracked[mode])) {
+		*first = gfn;
+		*last = gfn;
+		return kvm_page_track_get_action(n, gfn, mode);
+	}
+
+	rcu_read_lock();
+	entry = mas_walk(&mas);
+	*first = max_t(gfn_t, *first, mas.index);
+	*last = min_t(gfn_t, *last, mas.last);
+	rcu_read_unlock();
+
+	return entry ? xa_to_value(entry) : -ENOENT;
 }
 
 static int remove_part(struct page_track_change *c, struct kvm_memory_slot *slot,
@@ -153,6 +176,12 @@ static int apply_trackers(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t g
 	return 0;
 }
 
+/*
+ * How far to look for the next gfn that is tracked, 4 GiB: for one tracker, that may be a
+ * look at the bits of all that it has given up there.
+ */
+#define LOOK_AHEAD_GFNS	BIT_ULL(20)
+
 /* The first gfn of [@gfn, @end) that some tracker has, or @end. */
 static gfn_t next_tracked(struct kvm *kvm, gfn_t gfn, gfn_t end)
 {
@@ -197,7 +226,7 @@ static void let_others_change(struct kvm *kvm, struct kvm_memory_slot *slot, gfn
 int kvm_page_track_apply_ranges(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	gfn_t end = min_t(gfn_t, slot->base_gfn + slot->npages, ULONG_MAX);
-	gfn_t gfn, next;
+	gfn_t gfn, next, look_end;
 	int r;
 
 	lockdep_assert_held(&kvm->slots_lock);
@@ -206,11 +235,17 @@ int kvm_page_track_apply_ranges(struct kvm *kvm, struct kvm_memory_slot *slot)
 	if (page_track_is_internal(slot))
 		return 0;
 
-	for (gfn = slot->base_gfn; next_tracked(kvm, gfn, end) < end; gfn = next) {
+	for (gfn = slot->base_gfn; gfn < end; gfn = next) {
+		look_end = min(end, gfn + LOOK_AHEAD_GFNS);
+		next = next_tracked(kvm, gfn, look_end);
+		if (next == look_end)
+			continue;
+
 		let_others_change(kvm, slot, gfn);
 
-		next = min(end, next_tracked(kvm, gfn, end) + nr_to_apply(kvm));
-		r = apply_trackers(kvm, slot, gfn, next);
+		next = min(end, next_tracked(kvm, gfn, look_end) + nr_to_apply(kvm));
+		r = fatal_signal_pending(current) ? -EINTR :
+						    apply_trackers(kvm, slot, gfn, next);
 		if (r) {
 			kvm_page_track_free_memslot(kvm, slot);
 			return r;

@@ -14,7 +14,8 @@
  * is long, let others have kvm->slots_arch_lock in between: what depends on that,
  * other than ranges, has to be looked at afterwards.
  *
- * Returns 0, or with the counters of @slot freed -ENOMEM, or -EIO for a bug.
+ * Returns 0, or with the counters of @slot freed -ENOMEM, -EINTR if the caller is killed,
+ * or -EIO for a bug.
  * Context: slots_lock and kvm->slots_arch_lock held; may sleep, takes
  * kvm->mmu_lock.
  */
@@ -22,7 +23,7 @@ int kvm_page_track_apply_ranges(struct kvm *kvm, struct kvm_memory_slot *slot);
 
 /*
  * Remove what @n tracks, and let others take the locks again and again.  What is
- * added meanwhile may be left, and anything if memory is short.
+ * added meanwhile may be left.
  *
  * Context: process, may sleep; takes kvm->slots_arch_lock and mmu_lock.
  */
@@ -47,6 +48,13 @@ int kvm_page_track_get_range_action(struct kvm_page_track_notifier_node *n, gfn_
 				    enum kvm_page_track_mode mode);
 int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
 			      enum kvm_page_track_mode mode);
+
+/*
+ * As kvm_page_track_get_action(), and narrow [*@first, *@last], which has @gfn, to gfns for
+ * which it is the same.
+ */
+int kvm_page_track_get_action_around(struct kvm_page_track_notifier_node *n, gfn_t gfn,
+				     enum kvm_page_track_mode mode, gfn_t *first, gfn_t *last);
 
 /*
  * Remove @gfn from what @n tracks if it has this @action still.  Who tells of that

@@ -124,7 +124,8 @@ static bool store_event(struct page_track_ring *ring,
 	return true;
 }
 
-static bool store_backlog(struct page_track_ring *ring)
+/* Store what is in the backlog.  Returns whether that was all. */
+static bool move_backlog(struct page_track_ring *ring)
 {
 	struct backlog_entry *entry, *next;
 
@@ -141,37 +142,26 @@ static bool store_backlog(struct page_track_ring *ring)
 	return true;
 }
 
-/*
- * Returns whether @event has found its place, and stores if there is room for another.
- * If the backlog has to take it, @entry is what for; it is used or freed.
- */
-static bool place_event(struct page_track_ring *ring,
-			struct kvm_page_track_event *event,
-			struct backlog_entry *entry, bool *has_room)
+static bool store_backlog(struct page_track_ring *ring)
 {
-	bool placed = true;
+	return list_empty(&ring->backlog) || move_backlog(ring);
+}
 
-	spin_lock(&ring->lock);
-
+/* Returns whether @event has found its place, which may be to be lost. */
+static bool place_event(struct page_track_ring *ring, struct kvm_page_track_event *event)
+{
 	event->seq = ring->seq;
 
-	*has_room = ring->lossy;
-	if (store_backlog(ring) && store_event(ring, event)) {
-		*has_room |= !is_full(ring);
-		kfree(entry);
-	} else if (ring->lossy) {
+	if (!store_backlog(ring) || !store_event(ring, event)) {
+		if (!ring->lossy)
+			return false;
+
 		ring->lost++;
 		WRITE_ONCE(ring->shared->lost, ring->lost);
-	} else if (entry) {
-		entry->event = *event;
-		list_add_tail(&entry->link, &ring->backlog);
-	} else {
-		placed = false;
 	}
 
-	ring->seq += placed;
-	spin_unlock(&ring->lock);
-	return placed;
+	ring->seq++;
+	return true;
 }
 
 static void wake_consumer(struct page_track_ring *ring)
@@ -180,18 +170,43 @@ static void wake_consumer(struct page_track_ring *ring)
 		wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
 }
 
+/*
+ * The vCPU leaves KVM_RUN before its next access, so that an instruction or so makes a
+ * backlog.  What the guest has written cannot be undone.
+ */
+static noinline bool push_to_backlog(struct page_track_ring *ring,
+				     struct kvm_page_track_event *event)
+{
+	struct backlog_entry *entry = kmalloc(sizeof(*entry), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
+	bool has_room;
+
+	spin_lock(&ring->lock);
+	if (place_event(ring, event)) {
+		kfree(entry);
+	} else {
+		ring->seq++;
+		entry->event = *event;
+		list_add_tail(&entry->link, &ring->backlog);
+	}
+	has_room = !is_full(ring);
+	spin_unlock(&ring->lock);
+
+	wake_consumer(ring);
+	return has_room;
+}
+
 bool page_track_ring_push(struct page_track_ring *ring,
 			  struct kvm_page_track_event *event)
 {
-	bool has_room;
+	bool placed, has_room;
 
-	/*
-	 * The vCPU leaves KVM_RUN before its next access, so that an instruction
-	 * or so makes a backlog.  What the guest has written cannot be undone.
-	 */
-	if (!place_event(ring, event, NULL, &has_room))
-		place_event(ring, event, kmalloc(sizeof(struct backlog_entry),
-						 GFP_KERNEL_ACCOUNT | __GFP_NOFAIL), &has_room);
+	spin_lock(&ring->lock);
+	placed = place_event(ring, event);
+	has_room = ring->lossy || !is_full(ring);
+	spin_unlock(&ring->lock);
+
+	if (!placed)
+		return push_to_backlog(ring, event);
 
 	wake_consumer(ring);
 	return has_room;

@@ -13,9 +13,11 @@
  *	unlock				read the event
  *	sleep, if it is one still	lock
  *					find the sleeper, store the reply
- *					take it out of the list
  *					unlock, wake it
  *	start over with all requests
+ *	take the reply, leave the list
+ *
+ * A reply that the vCPU has not taken can be withdrawn like a question.
  *
  * An event is in the ring under the lock, so that no reply comes too early for it.  Room
  * is looked for under the lock, too: whoever makes some finds the sleepers then that did
@@ -57,28 +59,32 @@ static void join(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu,
 		 struct page_track_sleepers *sleepers, enum page_track_sleep_state state)
 {
 	lockdep_assert_held(&vcpu->kvm->arch.page_track_sleep_lock);
-	WARN_ON_ONCE(is_waiting(sleeper));
+	WARN_ON_ONCE(sleeper->state != PAGE_TRACK_AWAKE);
 
 	sleeper->vcpu = vcpu;
 	WRITE_ONCE(sleeper->state, state);
 	list_add_tail(&sleeper->link, &sleepers->list);
 }
 
-static void leave(struct page_track_sleeper *sleeper, enum page_track_sleep_state state)
+static void leave(struct page_track_sleeper *sleeper)
 {
 	lockdep_assert_held(&sleeper->vcpu->kvm->arch.page_track_sleep_lock);
 
-	if (is_waiting(sleeper))
+	if (sleeper->state != PAGE_TRACK_AWAKE)
 		list_del(&sleeper->link);
-	WRITE_ONCE(sleeper->state, state);
+	WRITE_ONCE(sleeper->state, PAGE_TRACK_AWAKE);
 }
 
-static void wake(struct page_track_sleeper *sleeper, enum page_track_sleep_state state)
+static void wake(struct page_track_sleeper *sleeper)
 {
-	leave(sleeper, state);
-
 	/* The barrier in there pairs with the one in page_track_sleep(). */
 	rcuwait_wake_up(kvm_arch_vcpu_get_wait(sleeper->vcpu));
+}
+
+static void wake_to_leave(struct page_track_sleeper *sleeper)
+{
+	leave(sleeper);
+	wake(sleeper);
 }
 
 /* The vCPU's side */
@@ -183,8 +189,20 @@ void page_track_stop_waiting(struct page_track_sleeper *sleeper, struct kvm_vcpu
 		return;
 
 	spin_lock(&vcpu->kvm->arch.page_track_sleep_lock);
-	leave(sleeper, PAGE_TRACK_AWAKE);
+	leave(sleeper);
 	spin_unlock(&vcpu->kvm->arch.page_track_sleep_lock);
+}
+
+bool page_track_take_reply(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu)
+{
+	bool replied;
+
+	spin_lock(&vcpu->kvm->arch.page_track_sleep_lock);
+	replied = sleeper->state == PAGE_TRACK_REPLIED;
+	leave(sleeper);
+	spin_unlock(&vcpu->kvm->arch.page_track_sleep_lock);
+
+	return replied;
 }
 
 /* The trackers' side */
@@ -201,7 +219,8 @@ static int take_reply(struct page_track_sleeper *s, const struct kvm_page_track_
 
 	s->reply = reply->reply;
 	memcpy(s->data, reply->data, sizeof(s->data));
-	wake(s, PAGE_TRACK_REPLIED);
+	WRITE_ONCE(s->state, PAGE_TRACK_REPLIED);
+	wake(s);
 	return 0;
 }
 
@@ -231,7 +250,7 @@ void page_track_wake_for_room(struct kvm *kvm, struct page_track_sleepers *sleep
 	spin_lock(&kvm->arch.page_track_sleep_lock);
 	list_for_each_entry_safe(s, next, &sleepers->list, link) {
 		if (s->state == PAGE_TRACK_FOR_ROOM)
-			wake(s, PAGE_TRACK_AWAKE);
+			wake_to_leave(s);
 	}
 	spin_unlock(&kvm->arch.page_track_sleep_lock);
 }
@@ -243,8 +262,8 @@ void page_track_withdraw_questions(struct kvm *kvm, struct page_track_sleepers *
 
 	spin_lock(&kvm->arch.page_track_sleep_lock);
 	list_for_each_entry_safe(s, next, &sleepers->list, link) {
-		if (s->state == PAGE_TRACK_FOR_REPLY && s->gpa - gpa < size)
-			wake(s, PAGE_TRACK_AWAKE);
+		if (s->state != PAGE_TRACK_FOR_ROOM && s->gpa - gpa < size)
+			wake_to_leave(s);
 	}
 	spin_unlock(&kvm->arch.page_track_sleep_lock);
 }
@@ -256,6 +275,6 @@ void page_track_close_sleepers(struct kvm *kvm, struct page_track_sleepers *slee
 	spin_lock(&kvm->arch.page_track_sleep_lock);
 	sleepers->closed = true;
 	list_for_each_entry_safe(s, next, &sleepers->list, link)
-		wake(s, PAGE_TRACK_AWAKE);
+		wake_to_leave(s);
 	spin_unlock(&kvm->arch.page_track_sleep_lock);
 }

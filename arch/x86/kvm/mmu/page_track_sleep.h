@@ -20,17 +20,18 @@ struct page_track_sleepers {
 };
 
 enum page_track_sleep_state {
+	/* In no list. */
 	PAGE_TRACK_AWAKE,
-	/* In a list. */
+	/* In one. */
 	PAGE_TRACK_FOR_ROOM,
 	PAGE_TRACK_FOR_REPLY,
-	/* In none any more. */
+	/* The same, and does not sleep any more. */
 	PAGE_TRACK_REPLIED,
 };
 
 /*
- * What a vCPU sleeps for.  Its own thread puts it in a list; whoever takes it out, under
- * the lock, decides what it is then.  Start with zeroes.
+ * What a vCPU sleeps for.  Its own thread puts it in a list, and that or another takes it
+ * out, under the lock.  Start with zeroes.
  */
 struct page_track_sleeper {
 	struct list_head link;
@@ -93,6 +94,12 @@ bool page_track_wait_for_room(struct page_track_sleeper *sleeper, struct kvm_vcp
  * there afterwards.
  */
 void page_track_sleep(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu);
+
+/*
+ * Wait for nothing any more.  Returns whether @sleeper->reply and @sleeper->data are to be
+ * followed, which stay: there was a reply, and nobody has withdrawn the question.
+ */
+bool page_track_take_reply(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu);
 
 /* Wait for nothing any more, with a reply forgotten that may be there. */
 void page_track_stop_waiting(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu);

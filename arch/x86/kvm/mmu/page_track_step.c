@@ -337,7 +337,8 @@ static void tell_page(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step,
 	gpa_t gpa = page->access.gpa;
 	struct kvm_page_track_notifier_node *n;
 	u8 data[KVM_PAGE_TRACK_STEP_DATA];
-	int bytes, i, action;
+	int bytes, i;
+	u8 action;
 
 	bytes = min_t(int, sizeof(data), PAGE_SIZE - offset_in_page(gpa));
 	/* Others wait: do not sleep. */
@@ -442,11 +443,10 @@ void kvm_page_track_wait_for_step(struct kvm *kvm,
 		usleep_range(10, 100);
 }
 
-const struct kvm_page_track_stepped *kvm_page_track_stepped(struct kvm_vcpu *vcpu)
+const struct kvm_page_track_stepped *
+__kvm_page_track_stepped(const struct kvm_page_track_step *step)
 {
-	struct kvm_page_track_vcpu *track = vcpu->arch.page_track;
-
-	return track && track->step && track->step->stepped.access ? &track->step->stepped : NULL;
+	return step->stepped.access ? &step->stepped : NULL;
 }
 
 void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error,

@@ -10,6 +10,8 @@
 
 #include <linux/kvm_host.h>
 
+#include "page_track_access.h"
+
 /* vcpu->arch.page_track_step_kind: what the vCPU does in the view, if it is there. */
 enum kvm_page_track_step_kind {
 	KVM_PAGE_TRACK_NO_STEP,
@@ -84,8 +86,17 @@ struct kvm_page_track_stepped {
 	bool opened;
 };
 
+const struct kvm_page_track_stepped *
+__kvm_page_track_stepped(const struct kvm_page_track_step *step);
+
 /* NULL if KVM has emulated what is told.  Context: track_write. */
-const struct kvm_page_track_stepped *kvm_page_track_stepped(struct kvm_vcpu *vcpu);
+static inline const struct kvm_page_track_stepped *
+kvm_page_track_stepped(struct kvm_vcpu *vcpu)
+{
+	struct kvm_page_track_vcpu *track = kvm_page_track_get_vcpu(vcpu);
+
+	return track && track->step ? __kvm_page_track_stepped(track->step) : NULL;
+}
 
 /*
  * Wait until the step that is under way, if any, has told @n, whose ranges have changed.  If
