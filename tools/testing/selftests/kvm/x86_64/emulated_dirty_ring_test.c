@@ -5,6 +5,8 @@
  *
  * The guest has its one page of data written by REP STOSB with the forced emulation prefix,
  * and by REP INSB, which KVM emulates anyway, downwards: KVM reads ahead from the port then.
+ * Last, by REP STOSB in real mode with a segment as large as memory, which KVM emulates
+ * on VMX without unrestricted guest.
  */
 #include "kvm_util.h"
 #include "processor.h"
@@ -13,6 +15,9 @@
 #define DATA_GPA	0x10000000ul
 #define DATA_VA		0x40000000ul
 #define PORT		0x60
+
+#define REAL_GPA	0x2000ul
+#define REAL_PORT	0x70
 
 /* The first instruction does not fill the ring, both overrun it. */
 #define NR_FIRST	100ul
@@ -112,6 +117,60 @@ static void test_input(struct kvm_vcpu *vcpu, const uint8_t *data)
 		TEST_ASSERT_EQ(data[NR_INS - 1 - i], (uint8_t)i);
 }
 
+static struct kvm_segment real_segment(unsigned int type, unsigned long base, uint32_t limit)
+{
+	return (struct kvm_segment) {
+		.base = base, .limit = limit, .selector = base >> 4, .type = type,
+		.present = 1, .s = 1, .g = limit > 0xffff,
+	};
+}
+
+static void start_real_mode(struct kvm_vcpu *vcpu)
+{
+	static const uint8_t code[] = { 0xf3, 0xaa, 0xe6, REAL_PORT }; /* rep stosb; out */
+	struct kvm_regs regs = {
+		.rip = REAL_GPA, .rcx = NR_SECOND, .rax = 'y', .rflags = X86_EFLAGS_FIXED,
+	};
+	struct kvm_sregs sregs;
+
+	memcpy(addr_gpa2hva(vcpu->vm, REAL_GPA), code, sizeof(code));
+	vcpu_sregs_get(vcpu, &sregs);
+	sregs.cr0 &= ~(X86_CR0_PE | X86_CR0_PG);
+	sregs.cr4 = 0;
+	sregs.efer = 0;
+	sregs.cs = real_segment(0xb, 0, 0xffff);
+	sregs.ds = real_segment(0x3, 0, 0xffff);
+	sregs.es = real_segment(0x3, DATA_GPA, ~0u);
+	sregs.fs = sregs.ds;
+	sregs.gs = sregs.ds;
+	sregs.ss = sregs.ds;
+	vcpu_sregs_set(vcpu, &sregs);
+	vcpu_regs_set(vcpu, &regs);
+}
+
+/* One instruction after the other, or element, without a look at requests in between. */
+static void test_real_mode(struct kvm_vcpu *vcpu, const uint8_t *data)
+{
+	unsigned int nr = 0, nr_full = 0, i;
+
+	start_real_mode(vcpu);
+	for (;;) {
+		vcpu_run(vcpu);
+		if (vcpu->run->exit_reason != KVM_EXIT_DIRTY_RING_FULL)
+			break;
+		nr += collect(vcpu->vm);
+		nr_full++;
+	}
+
+	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
+	TEST_ASSERT_EQ(vcpu->run->io.port, REAL_PORT);
+	nr += collect(vcpu->vm);
+	TEST_ASSERT(nr == NR_SECOND && nr_full, "%u entries for %lu writes, %u times full", nr,
+		    NR_SECOND, nr_full);
+	for (i = 0; i < NR_SECOND; i++)
+		TEST_ASSERT_EQ(data[i], 'y');
+}
+
 /* The vCPU comes behind its ring. */
 static struct kvm_vm *create_vm(struct kvm_vcpu **vcpu)
 {
@@ -149,6 +208,10 @@ int main(void)
 	test_store(vcpu);
 	TEST_ASSERT(data[NR_SECOND - 1] == 'x' && !data[NR_SECOND], "The guest's data differ");
 	test_input(vcpu, data);
+	if (host_cpu_is_intel && !vm_is_unrestricted_guest(vm))
+		test_real_mode(vcpu, data);
+	else
+		pr_info("The CPU does real mode itself: that part is left out\n");
 
 	kvm_vm_free(vm);
 	return 0;

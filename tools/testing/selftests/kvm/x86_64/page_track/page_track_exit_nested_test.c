@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Action exit while a nested guest runs: userspace is asked before L2 writes, and L2
- * goes on with the reply.
+ * goes on with the reply, unless the nested state is set, even to what it was.
  */
 #include "nested.h"
 #include "tracker.h"
@@ -18,6 +18,18 @@ static void assert_asked(struct kvm_vcpu *vcpu, uint64_t gpa, uint64_t val)
 	TEST_ASSERT_EQ(run->page_track.gpa, gpa);
 	TEST_ASSERT_EQ(run->page_track.len, 8);
 	TEST_ASSERT_EQ(*(uint64_t *)run->page_track.data, val);
+}
+
+static void restore_nested_state(struct kvm_vcpu *vcpu)
+{
+	static union {
+		struct kvm_nested_state state;
+		uint8_t size[16384];
+	} nested;
+
+	nested.state.size = sizeof(nested);
+	vcpu_nested_state_get(vcpu, &nested.state);
+	vcpu_nested_state_set(vcpu, &nested.state);
 }
 
 int main(void)
@@ -39,6 +51,10 @@ int main(void)
 	tracker_create(vm, &t, 64, 0, 0);
 	tracker_add(&t, gpa, PAGE_SIZE, TRACKER_EXIT);
 
+	vcpu_run(vcpu);
+	assert_asked(vcpu, gpa, L2_VAL);
+	restore_nested_state(vcpu);
+	vcpu->run->page_track.reply = KVM_PAGE_TRACK_REPLY_SKIP;
 	vcpu_run(vcpu);
 	for (i = 0; i < L2_WRITES; i++) {
 		assert_asked(vcpu, gpa + 8 * i, L2_VAL + i);

@@ -245,6 +245,73 @@ static void test_step_mixed(struct tiny_guest *g)
 	tracker_close(&t);
 }
 
+/* The reply is taken, but KVM_RUN ends before the step: nothing is allowed any more. */
+static void test_step_interrupted(struct tiny_guest *g)
+{
+	struct kvm_run *run = g->vcpu->run;
+	struct kvm_regs regs;
+	struct tracker t;
+
+	tg_map(g, ASK_VA, ASK_GPA);
+	*(uint32_t *)addr_gpa2hva(g->vm, ASK_GPA) = 0;
+	tracker_create(g->vm, &t, 64, KVM_PAGE_TRACKER_STEP, 1);
+	tracker_add(&t, ASK_GPA, PAGE_SIZE, TRACKER_EXIT);
+
+	ask(g, 1);
+	vcpu_regs_get(g->vcpu, &regs);
+	run->page_track.reply = KVM_PAGE_TRACK_REPLY_ALLOW;
+	run->immediate_exit = 1;
+	TEST_ASSERT(__vcpu_run(g->vcpu) == -1 && errno == EINTR, "errno %d", errno);
+	run->immediate_exit = 0;
+
+	/* As from a snapshot: the same instruction with the same registers. */
+	vcpu_regs_set(g->vcpu, &regs);
+	vcpu_run(g->vcpu);
+	assert_asked(g, 1);
+	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	tg_assert_ended(g);
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
+/* Between the replies of two trackers, another one changes what it tracks; or one of these. */
+static void test_step_changes(struct tiny_guest *g)
+{
+	struct tracker t[2], other;
+	int i;
+
+	tg_map(g, ASK_VA, ASK_GPA);
+	*(uint32_t *)addr_gpa2hva(g->vm, ASK_GPA) = 0;
+	tracker_create(g->vm, &other, 64, 0, 0);
+	for (i = 0; i < 2; i++) {
+		tracker_create(g->vm, &t[i], 64, KVM_PAGE_TRACKER_STEP, i + 1);
+		tracker_add(&t[i], ASK_GPA, PAGE_SIZE, TRACKER_EXIT);
+	}
+
+	ask(g, 1);
+	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	assert_asked(g, 2);
+	tracker_add(&other, ASK_GPA + PAGE_SIZE, PAGE_SIZE, TRACKER_NOTIFY);
+	tracker_remove(&other, ASK_GPA + PAGE_SIZE, PAGE_SIZE);
+	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	tg_assert_ended(g);
+
+	*(uint32_t *)addr_gpa2hva(g->vm, ASK_GPA) = 0;
+	ask(g, 1);
+	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	assert_asked(g, 2);
+	tracker_remove(&t[0], ASK_GPA, PAGE_SIZE);
+	tracker_add(&t[0], ASK_GPA, PAGE_SIZE, TRACKER_EXIT);
+	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	assert_asked(g, 1);
+	ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	tg_assert_ended(g);
+
+	tracker_close(&t[0]);
+	tracker_close(&t[1]);
+	tracker_close(&other);
+}
+
 int main(void)
 {
 	static const struct tg_case cases[] = {
@@ -255,6 +322,10 @@ int main(void)
 		{ "the CPU steps what is allowed", test_step, TG_4LEVEL_BIT, true },
 		{ "and what several trackers allow", test_step_trackers, TG_4LEVEL_BIT, true },
 		{ "and what else it writes", test_step_mixed, TG_4LEVEL_BIT, true },
+		{ "and asks again if KVM_RUN ends before", test_step_interrupted, TG_4LEVEL_BIT,
+		  true },
+		{ "or if the tracker's ranges change, no others", test_step_changes,
+		  TG_4LEVEL_BIT, true },
 	};
 
 	tracker_require();

@@ -4,6 +4,11 @@
  * other.  When the last tracked page of it is given up, however that happens, the huge
  * page comes back, wherever in it the guest goes next.
  */
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "cases.h"
 #include "stats.h"
 #include "tracker.h"
@@ -62,6 +67,28 @@ static void test_remove(struct tiny_guest *g)
 	touch(g, TRACKED);
 	TG_ASSERT_STAT(g, "pages_2m", huge - 1);
 	tracker_remove(&t, GPA + TRACKED, PAGE_SIZE);
+	assert_huge_again(g);
+	tracker_close(&t);
+}
+
+/* By a process that does not have the memory. */
+static void test_remove_by_other(struct tiny_guest *g)
+{
+	int status;
+	pid_t pid;
+
+	/* What fork() shares it would have KVM unmap. */
+	TEST_ASSERT(!madvise(addr_gpa2hva(g->vm, GPA), NR_HUGE * TG_HUGE_SIZE, MADV_DONTFORK),
+		    "errno %d", errno);
+	track(g, &t, 1, TRACKER_NOTIFY);
+	pid = fork();
+	TEST_ASSERT(pid >= 0, "errno %d", errno);
+	if (!pid) {
+		tracker_remove(&t, GPA + TRACKED, PAGE_SIZE);
+		_exit(0);
+	}
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid && !status, "The other process: 0x%x",
+		    status);
 	assert_huge_again(g);
 	tracker_close(&t);
 }
@@ -189,6 +216,8 @@ int main(void)
 {
 	static const struct tg_case cases[] = {
 		{ "6: removed", test_remove, TG_4LEVEL_BIT, true, init },
+		{ "6: removed by another process", test_remove_by_other, TG_4LEVEL_BIT, true,
+		  init },
 		{ "6: removed in parts", test_remove_in_parts, TG_4LEVEL_BIT, true, init },
 		{ "6: closed", test_close, TG_4LEVEL_BIT, true, init },
 		{ "6: closed, unused", test_close_unused, TG_4LEVEL_BIT, true, init },

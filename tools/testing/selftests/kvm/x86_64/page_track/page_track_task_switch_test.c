@@ -13,6 +13,7 @@
 #define GDT_VA		0x40000000ul
 #define OLD_VA		(GDT_VA + PAGE_SIZE)
 #define NEW_VA		(OLD_VA + PAGE_SIZE)
+#define ROM_GPA		0x10000000ul
 
 /* As guest.c has them; a descriptor's selector is its offset. */
 #define CODE_SEL	0x08
@@ -45,6 +46,7 @@ struct tasks {
 	struct tiny_guest *g;
 	struct tracker t;
 	bool tracked, is_32;
+	bool rom;		/* nobody can write to the GDT */
 	uint64_t gdt[GDT_SIZE / 8];
 	uint8_t *old, *new;	/* their TSSs */
 };
@@ -104,7 +106,7 @@ static void init(struct tasks *s, struct tiny_guest *g, bool is_32, bool tracked
 	s->gdt[DATA_SEL / 8] = descriptor(0, 0xfffff, 0x93, 0xc);
 	s->gdt[OLD_SEL / 8] = tss_descriptor(s, OLD_VA, true);
 	s->gdt[NEW_SEL / 8] = tss_descriptor(s, NEW_VA, false);
-	memcpy(addr_gpa2hva(g->vm, tg_data(0)), s->gdt, GDT_SIZE);
+	memcpy(addr_gpa2hva(g->vm, tg_translate(g, GDT_VA)), s->gdt, GDT_SIZE);
 
 	vcpu_sregs_get(g->vcpu, &sregs);
 	sregs.gdt.base = GDT_VA;
@@ -134,6 +136,9 @@ static void expect_write(struct tasks *s, uint64_t va, const void *data, int len
 /* The CPU marks the task of @sel busy or not. */
 static void expect_busy(struct tasks *s, int sel, bool busy)
 {
+	if (s->rom)
+		return;
+
 	s->gdt[sel / 8] = tss_descriptor(s, sel == OLD_SEL ? OLD_VA : NEW_VA, busy);
 	expect_write(s, GDT_VA + sel, &s->gdt[sel / 8], 8);
 }
@@ -179,7 +184,7 @@ static void expect_memory(struct tasks *s, const void *old, const void *new)
 
 	TEST_ASSERT(!memcmp(s->old, old, size), "The old TSS differs");
 	TEST_ASSERT(!memcmp(s->new, new, size), "The new TSS differs");
-	TEST_ASSERT(!memcmp(addr_gpa2hva(s->g->vm, tg_data(0)), s->gdt, GDT_SIZE),
+	TEST_ASSERT(!memcmp(addr_gpa2hva(s->g->vm, tg_translate(s->g, GDT_VA)), s->gdt, GDT_SIZE),
 		    "The GDT differs");
 	if (!s->tracked)
 		return;
@@ -257,11 +262,33 @@ static void test_jump(struct tiny_guest *g)
 	test_all(g, jump_and_back);
 }
 
+/* A task is not marked busy there, and is switched to all the same. */
+static void test_rom(struct tiny_guest *g)
+{
+	struct tasks s;
+	int i;
+
+	vm_userspace_mem_region_add(g->vm, VM_MEM_SRC_ANONYMOUS, ROM_GPA, TG_NR_SLOTS, 1,
+				    KVM_MEM_READONLY);
+	tg_map(g, CODE_GPA, CODE_GPA);
+	tg_map(g, GDT_VA, ROM_GPA);
+	tg_map(g, OLD_VA, tg_data(1));
+	tg_map(g, NEW_VA, tg_data(2));
+
+	for (i = 0; i < 2; i++) {
+		tg_reset_vcpu(g);
+		init(&s, g, i, false);
+		s.rom = true;
+		call_and_return(&s);
+	}
+}
+
 int main(void)
 {
 	static const struct tg_case cases[] = {
 		{ "CALL and IRET", test_call, TG_32_BIT },
 		{ "JMP and JMP", test_jump, TG_32_BIT },
+		{ "CALL and IRET, with the GDT in ROM", test_rom, TG_32_BIT },
 	};
 
 	tracker_require();

@@ -84,6 +84,25 @@ static void test_reply_to_stopped(struct tiny_guest *g)
 	tracker_close(&t);
 }
 
+/* The reply is for a range that is gone when the vCPU goes on. */
+static void test_reply_withdrawn(struct tiny_guest *g)
+{
+	struct kvm_page_track_event event;
+	struct asleep s;
+	struct tracker t;
+
+	asleep_init(g, &t, 0);
+	event = ask_and_interrupt(g, &t, &s);
+	TEST_ASSERT_EQ(asleep_reply(&t, &event, KVM_PAGE_TRACK_REPLY_SKIP, 0), 0);
+	tracker_remove(&t, ASK_GPA, PAGE_SIZE);
+	tracker_add(&t, ASK_GPA, PAGE_SIZE, TRACKER_EXIT);
+	asleep_go_on(&s, g);
+	event = ASLEEP_GET_QUESTION(&t, g, ASK_VAL);
+	ASLEEP_ASSERT_SLEEPS(&s);
+	assert_allowed(&t, &s, &event);
+	tracker_close(&t);
+}
+
 /* KVM_RUN gets no further than it is let, and nothing is lost. */
 static void test_immediate_exit(struct tiny_guest *g)
 {
@@ -349,6 +368,7 @@ int main(void)
 		{ "a signal takes the vCPU out, and nothing else changes", test_signal,
 		  TG_ALL_MODES },
 		{ "a vCPU that is out is replied to", test_reply_to_stopped, TG_4LEVEL_BIT },
+		{ "a reply goes with its range", test_reply_withdrawn, TG_4LEVEL_BIT },
 		{ "immediate_exit lets nothing happen", test_immediate_exit, TG_4LEVEL_BIT },
 		{ "signals come at any time", test_many_signals, TG_4LEVEL_BIT },
 		{ "a vCPU led elsewhere has no question", test_new_rip, TG_4LEVEL_BIT },

@@ -221,6 +221,32 @@ static void test_unemulated(struct tiny_guest *g)
 	tracker_close(&t);
 }
 
+/* What one vCPU has given up by that nobody can refuse another one. */
+static void test_given_up(struct tiny_guest *g)
+{
+	struct kvm_page_track_event store, fxsave;
+	struct asleep one, two;
+	struct tiny_guest other;
+	struct tracker t;
+
+	asleep_init(g, &t, 0);
+	tg_add_vcpu(g, &other, 1);
+	asleep_start(&one, g, TG_STORE4, ASK_VAL);
+	store = ASLEEP_GET_QUESTION(&t, g, ASK_VAL);
+	asleep_start(&two, &other, TG_FXSAVE, 0);
+	fxsave = asleep_get_event(&t);
+	ASLEEP_ASSERT_SLEEPS(&one);
+	ASLEEP_ASSERT_SLEEPS(&two);
+
+	TEST_ASSERT_EQ(asleep_reply(&t, &fxsave, KVM_PAGE_TRACK_REPLY_ALLOW, 0), 0);
+	asleep_join(&one);
+	asleep_join(&two);
+	tg_assert_ended(g);
+	tg_assert_ended(&other);
+	TEST_ASSERT_EQ(asleep_reply(&t, &store, KVM_PAGE_TRACK_REPLY_SKIP, 0), ENOENT);
+	tracker_close(&t);
+}
+
 /* Each element of a string instruction, and each page of a write to two, asks by itself. */
 static void test_string(struct tiny_guest *g)
 {
@@ -307,6 +333,7 @@ int main(void)
 		{ "a bad reply changes nothing", test_bad_replies, TG_4LEVEL_BIT },
 		{ "a large write is not replaced", test_large, TG_32_BIT },
 		{ "an unemulated write is allowed or nothing", test_unemulated, TG_4LEVEL_BIT },
+		{ "a page that is given up has no question", test_given_up, TG_4LEVEL_BIT },
 		{ "each element and page asks", test_string, TG_4LEVEL_BIT },
 		{ "two vCPUs wait at once", test_two_vcpus, TG_4LEVEL_BIT },
 		{ "a tracker without the flag takes no reply", test_without, TG_4LEVEL_BIT },
