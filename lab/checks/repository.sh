@@ -30,7 +30,7 @@ shell_scripts() {
 
 shell_inputs() {
 	shellcheck --version
-	cd "$root" && scripts | xargs tail -n +1 lab/checks/*.sh
+	cd "$root" && scripts | xargs tail -n +1 .shellcheckrc lab/checks/*.sh lab/lib/*.sh
 }
 
 # The map in README.md has each file below a folder, and nothing that is not there.

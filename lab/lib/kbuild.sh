@@ -42,7 +42,7 @@ kmake() {
 # build_inputs: what all that is compiled depends on beside the series.
 build_inputs() {
 	cat "$build/version" "$root"/lab/verbs/{check,modules,tree} "$root"/lab/lib/{common.sh,kbuild.sh,kvm-kbuild} \
-		"$root"/lab/checks/{prefixes,variants,kernel}.sh "$root"/lab/data/{check,series}.config
+		"$root"/lab/checks/{prefixes,variants,kernel}.sh "$root"/lab/data/{check.config,series.config,quiltrc}
 	gcc --version
 	clang --version
 	sparse --version
@@ -51,7 +51,7 @@ build_inputs() {
 # patch_inputs PATCH: what it adds to that.
 patch_inputs() {
 	sed '1,/^---$/d' "$patches/$1"
-	own_files "$1" | grep -E '^(arch|drivers|include|virt)/' | (cd "$root" && xargs -r cat)
+	own_files "$1" | grep -E '^(arch|drivers|include|virt)/' | (cd "$root" && xargs -r sha256sum)
 }
 
 # series_inputs: what the whole series depends on.

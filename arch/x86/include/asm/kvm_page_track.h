@@ -8,6 +8,7 @@
 #ifndef _ASM_X86_KVM_PAGE_TRACK_H
 #define _ASM_X86_KVM_PAGE_TRACK_H
 
+#include <linux/atomic.h>
 #include <linux/irq_work.h>
 #include <linux/kvm_types.h>
 #include <linux/llist.h>
@@ -31,8 +32,8 @@ enum kvm_page_track_mode {
  */
 struct kvm_page_track_notifier_head {
 	struct hlist_head track_notifier_list;
-	/* How often what they track has changed. */
-	unsigned int generation;
+	/* How often what they track has changed.  Never the same again: 64 bits. */
+	atomic64_t generation;
 	u64 last_id;
 	unsigned int nr_external;
 	bool no_external;

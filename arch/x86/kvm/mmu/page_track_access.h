@@ -56,7 +56,7 @@ struct kvm_page_track_insn {
 	gfn_t gfn;
 	/* The answer is the same for all of [@first, @last], as long as nothing changes. */
 	gfn_t first, last;
-	unsigned int generation;
+	u64 generation;
 
 	/* In the order of registration.  If there are @more, one @beyond the last, in turn. */
 	struct kvm_page_track_found found[KVM_PAGE_TRACK_MAX_FOUND];

@@ -125,7 +125,7 @@ static bool was_allowed(struct kvm_vcpu *vcpu)
 		return false;
 
 	if (stepped->done)
-		page_track_forget_allowed(vcpu);
+		kvm_page_track_forget_allowed(vcpu);
 	return true;
 }
 
@@ -424,8 +424,10 @@ int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
 	kvm_page_track_tell_all_by_kvm(vcpu->kvm);
 
 	/* It may have been out of KVM_RUN while it waited, and led elsewhere. */
-	if (get_sleep_state(vcpu) != PAGE_TRACK_AWAKE && !page_track_is_where_it_asked(vcpu))
+	if (get_sleep_state(vcpu) != PAGE_TRACK_AWAKE && !page_track_is_where_it_asked(vcpu)) {
 		page_track_forget_question(vcpu);
+		kvm_page_track_forget_allowed(vcpu);
+	}
 
 	/* Unless the question is withdrawn meanwhile. */
 	if (get_sleep_state(vcpu) == PAGE_TRACK_REPLIED &&

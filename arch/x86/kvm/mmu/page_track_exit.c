@@ -9,6 +9,7 @@
 #include <linux/kvm_host.h>
 
 #include "page_track_exit.h"
+#include "page_track_fd.h"
 #include "page_track_question.h"
 
 static int read_reply(struct kvm_vcpu *vcpu);
@@ -29,6 +30,7 @@ static int read_reply(struct kvm_vcpu *vcpu)
 
 	if (!page_track_is_where_it_asked(vcpu)) {
 		page_track_forget_question(vcpu);
+		kvm_page_track_forget_allowed(vcpu);
 		return 1;
 	}
 

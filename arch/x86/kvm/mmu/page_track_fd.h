@@ -56,6 +56,7 @@ int kvm_page_track_serve_request(struct kvm_vcpu *vcpu);
 void kvm_page_track_memory_gone(struct kvm *kvm);
 
 void __kvm_page_track_lead_elsewhere(struct kvm_vcpu *vcpu);
+void __kvm_page_track_forget_allowed(struct kvm_vcpu *vcpu);
 void __kvm_page_track_end_run(struct kvm_vcpu *vcpu);
 
 /*
@@ -69,7 +70,18 @@ static inline void kvm_page_track_lead_elsewhere(struct kvm_vcpu *vcpu)
 }
 
 /*
- * KVM_RUN ends.  What was allowed and is not done is asked again, unless a question is open.
+ * What was allowed and is not done is asked again: userspace sets registers, or the vCPU is
+ * led elsewhere, or it is done.
+ * Context: the vCPU's thread, or an ioctl on it.
+ */
+static inline void kvm_page_track_forget_allowed(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->arch.page_track_question)
+		__kvm_page_track_forget_allowed(vcpu);
+}
+
+/*
+ * KVM_RUN ends: the same if the vCPU is there, unless a question is open.
  * Context: the vCPU's thread.
  */
 static inline void kvm_page_track_end_run(struct kvm_vcpu *vcpu)
@@ -110,6 +122,7 @@ static inline int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
 }
 
 static inline void kvm_page_track_lead_elsewhere(struct kvm_vcpu *vcpu) {}
+static inline void kvm_page_track_forget_allowed(struct kvm_vcpu *vcpu) {}
 static inline void kvm_page_track_end_run(struct kvm_vcpu *vcpu) {}
 static inline void kvm_page_track_memory_gone(struct kvm *kvm) {}
 static inline void kvm_page_track_free_question(struct kvm_vcpu *vcpu) {}

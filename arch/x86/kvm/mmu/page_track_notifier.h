@@ -120,14 +120,14 @@ static inline void kvm_page_track_changed(struct kvm *kvm)
 	lockdep_assert_held(&kvm->slots_arch_lock);
 
 	/* Who sees this sees the change.  Pairs with kvm_page_track_generation(). */
-	smp_store_release(&head->generation, head->generation + 1);
+	atomic64_set_release(&head->generation, atomic64_read(&head->generation) + 1);
 }
 
 /* How often that was.  Context: any. */
-static inline unsigned int kvm_page_track_generation(struct kvm *kvm)
+static inline u64 kvm_page_track_generation(struct kvm *kvm)
 {
 	/* Pairs with the release in kvm_page_track_changed(). */
-	return smp_load_acquire(&kvm->arch.track_notifier_head.generation);
+	return atomic64_read_acquire(&kvm->arch.track_notifier_head.generation);
 }
 
 #ifdef CONFIG_KVM_EXTERNAL_WRITE_TRACKING

@@ -31,7 +31,8 @@
  * as if nothing were known, faults again, and step 4 finds the access allowed: the vCPU
  * steps it, see page_track_step.c.  If others ask, for that page or the next one of the
  * instruction, the same happens again.  What was allowed counts at the same place only,
- * until it is done, its tracker's ranges change, or KVM_RUN ends without a question.
+ * until it is done, its tracker's ranges change, KVM_RUN ends there without a question, or
+ * userspace sets registers.
  *
  * All this is the vCPU's own, whose thread alone uses it, without a lock, but what it
  * sleeps for, which page_track_sleep.c knows of.  Of trackers it knows the id, of which
@@ -91,14 +92,6 @@ void __kvm_page_track_lead_elsewhere(struct kvm_vcpu *vcpu)
 
 	q->place.mode = PAGE_TRACK_NOWHERE;
 	q->nr_allowed = 0;
-}
-
-void __kvm_page_track_end_run(struct kvm_vcpu *vcpu)
-{
-	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
-
-	if (!q->open)
-		q->nr_allowed = 0;
 }
 
 static void forget_replies(struct kvm_vcpu *vcpu)
@@ -280,6 +273,15 @@ static bool is_where_allowed(struct kvm_vcpu *vcpu, const struct kvm_page_track_
 	return !memcmp(&now, &q->allowed_place, sizeof(now));
 }
 
+/* If an interrupt came first, and led to an exit, the instruction is still to come. */
+void __kvm_page_track_end_run(struct kvm_vcpu *vcpu)
+{
+	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
+
+	if (q->nr_allowed && !q->open && is_where_allowed(vcpu, q))
+		q->nr_allowed = 0;
+}
+
 bool page_track_is_allowed(struct kvm_vcpu *vcpu, gpa_t gpa,
 			   const struct kvm_page_track_notifier_node *n)
 {
@@ -297,7 +299,7 @@ bool page_track_is_allowed(struct kvm_vcpu *vcpu, gpa_t gpa,
 	return false;
 }
 
-void page_track_forget_allowed(struct kvm_vcpu *vcpu)
+void __kvm_page_track_forget_allowed(struct kvm_vcpu *vcpu)
 {
 	vcpu->arch.page_track_question->nr_allowed = 0;
 }

@@ -181,14 +181,16 @@ static noinline bool push_to_backlog(struct page_track_ring *ring,
 	bool has_room;
 
 	spin_lock(&ring->lock);
-	if (place_event(ring, event)) {
+	/* Userspace may read now: what is in the backlog has to be looked after all the same. */
+	has_room = place_event(ring, event);
+	if (has_room) {
 		kfree(entry);
+		has_room = !is_full(ring);
 	} else {
 		ring->seq++;
 		entry->event = *event;
 		list_add_tail(&entry->link, &ring->backlog);
 	}
-	has_room = !is_full(ring);
 	spin_unlock(&ring->lock);
 
 	wake_consumer(ring);

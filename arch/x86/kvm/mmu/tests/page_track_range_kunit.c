@@ -84,7 +84,7 @@ static void many_ranges_are_removed_in_pieces(struct kunit *test)
 {
 	struct kvm_page_track_notifier_node *n = ptk_create_tracker(test);
 	gfn_t gfn, gfns = 2 * 2000;
-	unsigned int generation;
+	u64 generation;
 
 	for (gfn = 0; gfn < gfns; gfn += 2)
 		KUNIT_ASSERT_EQ(test, ptk_add_range(test, n, gfn, 1), 0);
