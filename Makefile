@@ -32,7 +32,7 @@ help: ## list the targets
 #=   CMD="..."  APPEND="..."  DEBUG=1    what `make shell` runs, kernel parameters, wait for gdb
 #=   ACCEL=kvm        nested virtualization of this machine instead of emulation
 #=   PATCH=NAME       the patch that `make refresh` puts the edits into
-#= What was compiled, downloaded or asked of the base is kept, in some gigabytes at most, in
+#= What was compiled, checked, downloaded or asked of the base is kept, in some gigabytes at most, in
 #= $XDG_CACHE_HOME/kvm-page-track (~/.cache/kvm-page-track); `make clean` leaves it.
 
 run: modules build/packages.$(if $(EXTRA),test,run) $(EXTRA) ## boot a Linux guest on a host with these modules (a few minutes)

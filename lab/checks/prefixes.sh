@@ -31,6 +31,7 @@ boots() {
 	grep -q '^ok' "$scratch"
 }
 
+# The key of each is made of that of the one before.
 so_far=$(build_inputs | sha256sum)
 for p in $(series); do
 	so_far=$({ say "$so_far"; patch_inputs "$p"; } | sha256sum)

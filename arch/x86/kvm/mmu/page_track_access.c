@@ -331,11 +331,8 @@ void __kvm_page_track_begin_insn(struct kvm_vcpu *vcpu, bool is_fault, bool can_
 	track->insn.active = true;
 	track->insn.too_late = !can_stop;
 
-	/* What was looked up for something else may be gone. */
-	if (!is_fault || !track->fault.valid) {
+	if (!is_fault)
 		track->fault.valid = false;
-		track->insn.gfn = ~(gfn_t)0;
-	}
 }
 
 void __kvm_page_track_end_insn(struct kvm_vcpu *vcpu)

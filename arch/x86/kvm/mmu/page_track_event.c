@@ -431,7 +431,7 @@ int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
 
 	/* Unless the question is withdrawn meanwhile. */
 	if (get_sleep_state(vcpu) == PAGE_TRACK_REPLIED &&
-	    page_track_take_reply(&vcpu->arch.page_track_question->sleeper, vcpu))
+	    page_track_stop_waiting(&vcpu->arch.page_track_question->sleeper, vcpu))
 		return follow_sleeper_reply(vcpu);
 
 	/* A question that userspace has comes before those of others, and their rings. */

@@ -178,15 +178,14 @@ static noinline bool push_to_backlog(struct page_track_ring *ring,
 				     struct kvm_page_track_event *event)
 {
 	struct backlog_entry *entry = kmalloc(sizeof(*entry), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
-	bool has_room;
+	bool has_room = false;
 
 	spin_lock(&ring->lock);
-	/* Userspace may read now: what is in the backlog has to be looked after all the same. */
-	has_room = place_event(ring, event);
-	if (has_room) {
+	if (place_event(ring, event)) {
 		kfree(entry);
 		has_room = !is_full(ring);
 	} else {
+		/* Whoever reads now makes room that is the backlog's. */
 		ring->seq++;
 		entry->event = *event;
 		list_add_tail(&entry->link, &ring->backlog);

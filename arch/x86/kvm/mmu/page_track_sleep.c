@@ -182,20 +182,13 @@ void page_track_sleep(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu)
 		page_track_stop_waiting(sleeper, vcpu);
 }
 
-void page_track_stop_waiting(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu)
-{
-	/* Nobody else makes a vCPU wait. */
-	if (READ_ONCE(sleeper->state) == PAGE_TRACK_AWAKE)
-		return;
-
-	spin_lock(&vcpu->kvm->arch.page_track_sleep_lock);
-	leave(sleeper);
-	spin_unlock(&vcpu->kvm->arch.page_track_sleep_lock);
-}
-
-bool page_track_take_reply(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu)
+bool page_track_stop_waiting(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu)
 {
 	bool replied;
+
+	/* Nobody else makes a vCPU wait. */
+	if (READ_ONCE(sleeper->state) == PAGE_TRACK_AWAKE)
+		return false;
 
 	spin_lock(&vcpu->kvm->arch.page_track_sleep_lock);
 	replied = sleeper->state == PAGE_TRACK_REPLIED;

@@ -96,13 +96,10 @@ bool page_track_wait_for_room(struct page_track_sleeper *sleeper, struct kvm_vcp
 void page_track_sleep(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu);
 
 /*
- * Wait for nothing any more.  Returns whether @sleeper->reply and @sleeper->data are to be
- * followed, which stay: there was a reply, and nobody has withdrawn the question.
+ * Wait for nothing any more.  Returns whether there was a reply, @sleeper->reply and
+ * @sleeper->data, that nobody has withdrawn; if it is not followed now, it is forgotten.
  */
-bool page_track_take_reply(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu);
-
-/* Wait for nothing any more, with a reply forgotten that may be there. */
-void page_track_stop_waiting(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu);
+bool page_track_stop_waiting(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu);
 
 /*
  * The other side, of the trackers.  Context of all: any but interrupts, the tracker is
