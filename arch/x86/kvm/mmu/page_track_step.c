@@ -9,7 +9,9 @@
  *    open.  Other vCPUs do not see it open.
  * 3. The vCPU comes back behind one instruction, as vendor code has set TF and intercepts
  *    all exceptions, since their delivery would save TF; or behind the event, by an
- *    immediate exit.  No other event is injected.
+ *    immediate exit.  No other event is injected.  Another vCPU may change the code
+ *    meanwhile: what cannot be stepped, and any user may do, exits or faults, and is left
+ *    to the guest.
  * 4. If it faults on the way, on what the view does not map yet, the step goes on.  If
  *    that is another tracked page, its trackers are called as in step 1, and may open it
  *    as well.
@@ -460,6 +462,10 @@ void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_er
 	};
 
 	kvm_page_track_end_step(vcpu, false);
+
+	/* The guest takes it, or executes what it has made of the instruction. */
+	if (!page_track_can_step_raise(vcpu, vector))
+		return;
 
 	if (vector == PF_VECTOR)
 		kvm_inject_page_fault(vcpu, &fault, true);

@@ -115,6 +115,14 @@ void kvm_page_track_wait_for_step(struct kvm *kvm,
  */
 bool page_track_can_step_insn(struct kvm_vcpu *vcpu);
 
+/*
+ * Is the exception @vector one of an instruction that can be stepped?  Else it comes from
+ * what vendor code forbids in a step, as the guest's code was changed under it.
+ *
+ * Context: @vcpu's thread, not in a step, kvm->srcu held, may sleep.
+ */
+bool page_track_can_step_raise(struct kvm_vcpu *vcpu, u8 vector);
+
 bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn);
 void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done);
 
@@ -142,7 +150,8 @@ static inline void kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done)
 
 /*
  * As kvm_page_track_end_step(), for an exception of the instruction that KVM has
- * intercepted for the sake of the step only: it is the guest's.
+ * intercepted for the sake of the step only: it is the guest's, unless the instruction has
+ * become one that cannot be stepped.
  */
 void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error,
 				   u32 error, gva_t address);

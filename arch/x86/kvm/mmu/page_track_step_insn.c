@@ -10,6 +10,7 @@
 
 #include "kvm_emulate.h"
 #include "page_track_step.h"
+#include "x86.h"
 
 /*
  * The guest must not see TF, nor that IF is clear.  What reads, saves or writes them, or is
@@ -45,4 +46,24 @@ bool page_track_can_step_insn(struct kvm_vcpu *vcpu)
 	}
 
 	return kvm_x86_call(can_step)(vcpu);
+}
+
+bool page_track_can_step_raise(struct kvm_vcpu *vcpu, u8 vector)
+{
+	struct x86_emulate_ctxt *ctxt = vcpu->arch.emulate_ctxt;
+
+	switch (vector) {
+	case BP_VECTOR:
+	case OF_VECTOR:
+	case UD_VECTOR:
+		/* An instruction that faults on a page is none that leads to these. */
+		return false;
+	case GP_VECTOR:
+		/* The code may be gone; that the emulator does not know it says nothing. */
+		ctxt->have_exception = false;
+		x86_decode_emulated_instruction(vcpu, 0, NULL, 0);
+		return !ctxt->have_exception && page_track_can_step_insn(vcpu);
+	}
+
+	return true;
 }

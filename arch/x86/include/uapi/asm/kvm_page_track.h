@@ -72,7 +72,7 @@ struct kvm_page_track_range {
 	__u32 reserved[5];	/* zero */
 };
 
-/* The pages of [gpa, gpa + size) that the tracker has given up, as bits. */
+/* The untracked pages of [gpa, gpa + size), as bits. */
 struct kvm_page_track_collect {
 	__u64 gpa;		/* in bytes, a multiple of 4096, as is the size */
 	__u64 size;
@@ -106,7 +106,7 @@ struct kvm_page_track_slot {
 
 struct kvm_page_track_event {
 	__u64 seq;		/* of the tracker, from 0 on, lost events too */
-	__u64 time;		/* of the access, in ns, CLOCK_MONOTONIC */
+	__u64 time;		/* when KVM made the event, in ns, CLOCK_MONOTONIC */
 	__u64 gpa;		/* of the first byte accessed */
 	__u64 gva;		/* if flags have KVM_PAGE_TRACK_EVENT_GVA */
 	__u64 rip;		/* of the instruction, in the guest's code segment */
@@ -114,7 +114,7 @@ struct kvm_page_track_event {
 #define KVM_PAGE_TRACK_NO_VCPU		0xffffffff
 	__u32 vcpu_id;		/* KVM_PAGE_TRACK_NO_VCPU only if by KVM */
 #define KVM_PAGE_TRACK_EVENT_GVA	0x001
-#define KVM_PAGE_TRACK_EVENT_TRUNCATED	0x002	/* len exceeds data */
+#define KVM_PAGE_TRACK_EVENT_TRUNCATED	0x002	/* len exceeds data; if stepped: none */
 #define KVM_PAGE_TRACK_EVENT_UNTRACKED	0x004	/* page not tracked any more */
 #define KVM_PAGE_TRACK_EVENT_UNEMULATED	0x008	/* since KVM cannot emulate it */
 #define KVM_PAGE_TRACK_EVENT_PAGE_WALK	0x010	/* the CPU set A or D bits */

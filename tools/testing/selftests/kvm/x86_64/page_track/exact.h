@@ -26,6 +26,8 @@
 #define EXACT_FAULT_PORT	0x71
 #define EXACT_CODE_SIZE		32
 #define EXACT_ANY		255	/* as many events as there are */
+#define EXACT_IF	0x200ul
+#define EXACT_DR6	0xffff0ff0ul	/* as nothing has happened */
 #define EXACT_SOURCE		256	/* the crossing operand is the source */
 
 #ifndef __ASSEMBLER__
@@ -66,6 +68,9 @@ struct exact_outcome {
 	uint64_t cr2;
 	struct kvm_regs regs;	/* of the instruction's end, or of its fault */
 	struct kvm_fpu fpu;
+	uint64_t dr6;
+	uint8_t shadow;		/* of STI or of a load of SS */
+	uint8_t nmi_masked;
 	int nr_mmio;
 	struct {
 		uint64_t gpa;
@@ -86,15 +91,19 @@ struct exact {
 
 /* Prepare @g, of any mode, to run instructions.  The page is that at EXACT_GPA. */
 void exact_init(struct exact *x, struct tiny_guest *g, int bits);
+/* Is real mode virtual-8086 mode there, where the CPU can step nothing? */
+bool exact_is_vm86(struct exact *x);
 /* Fill page @i with bytes that all differ from their neighbours. */
 void exact_fill(struct exact *x, int i);
+/* What is in it then. */
+const uint8_t *exact_filled(int i);
 /* Registers and FPU that all instructions start with. */
 struct kvm_regs exact_regs(struct exact *x);
 void exact_reset(struct exact *x, const struct kvm_regs *regs);
 /* Run from where the vCPU is to the end, to an exception, or until KVM_RUN fails. */
 void exact_run(struct exact *x, struct exact_outcome *o);
 bool exact_has_ended(const struct exact_outcome *o);
-/* Stop tracking a page, unless it was given up. */
+/* Stop tracking a page, which may be given up. */
 void exact_untrack(struct tracker *t, uint64_t gpa);
 /* Print what differs.  False if anything does. */
 bool exact_is_same(struct exact *x, const char *name, const struct exact_outcome *want,

@@ -101,6 +101,9 @@ bool exact_is_same(struct exact *x, const char *name, const struct exact_outcome
 	same &= is_same(name, "the error code", want->error_code, got->error_code);
 	same &= is_same(name, "cr2", want->cr2, got->cr2);
 	same &= is_same_regs(name, &want->regs, &got->regs, undefined);
+	same &= is_same(name, "dr6", want->dr6, got->dr6);
+	same &= is_same(name, "the interrupt shadow", want->shadow, got->shadow);
+	same &= is_same(name, "whether NMIs are masked", want->nmi_masked, got->nmi_masked);
 	same &= is_same_fpu(name, &want->fpu, &got->fpu);
 	same &= is_same_mmio(name, want, got);
 	return same & is_same_mem(name, want, got);

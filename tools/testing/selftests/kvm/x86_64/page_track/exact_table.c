@@ -29,7 +29,7 @@ struct table {
 	const struct state *state;
 	uint64_t rip;
 	uint8_t before[PAGE_SIZE];
-	uint32_t tracker_flags;
+	bool steps;		/* the CPU does what KVM cannot emulate */
 	bool failed;
 };
 
@@ -79,7 +79,7 @@ static void check_event(struct table *t, const struct kvm_page_track_event *e, u
 	uint64_t offset = e->gpa - EXACT_GPA;
 	int i;
 
-	if (offset + e->len > PAGE_SIZE || e->phase != KVM_PAGE_TRACK_PHASE_AFTER)
+	if (offset >= PAGE_SIZE || e->len > PAGE_SIZE - offset || e->phase != KVM_PAGE_TRACK_PHASE_AFTER)
 		return fail(t, "an event for something else");
 
 	if (e->rip < t->rip || e->rip >= t->rip + EXACT_CODE_SIZE)
@@ -102,13 +102,13 @@ static void check_unemulated(struct table *t, const struct kvm_page_track_event 
 {
 	uint64_t offset = e->gpa - EXACT_GPA;
 
-	if (!(e->flags & KVM_PAGE_TRACK_EVENT_UNTRACKED) != !!t->tracker_flags)
-		return fail(t, t->tracker_flags ? "was given up" : "was not given up");
-	if (!t->tracker_flags)
+	if (!(e->flags & KVM_PAGE_TRACK_EVENT_UNTRACKED) != t->steps)
+		return fail(t, t->steps ? "was given up" : "was not given up");
+	if (!t->steps)
 		return;
 
-	if (e->rip != t->rip)
-		fail(t, "the RIP of a step is wrong");
+	if (e->rip != t->rip || e->phase != KVM_PAGE_TRACK_PHASE_AFTER || e->len)
+		fail(t, "a step is told as something else");
 	if (offset >= PAGE_SIZE || memcmp(e->data, t->x->mem[0] + offset,
 					  min_t(int, sizeof(e->data), PAGE_SIZE - offset)))
 		fail(t, "the bytes of a step are not those in memory");
@@ -192,9 +192,8 @@ static bool is_spoiled_by_tcg(const struct exact_insn *insn)
 /* Can the CPU, or the emulator that is one, do without tracking what it should? */
 static bool has_reference(struct table *t)
 {
-	/* Where real mode is virtual-8086 mode, PUSHF shows the IOPL of that. */
-	if (t->x->bits == 16 && host_cpu_is_intel && !vm_is_unrestricted_guest(t->x->g->vm) &&
-	    !strncmp(t->insn->name, "pushf", 5))
+	/* PUSHF shows the IOPL of that. */
+	if (exact_is_vm86(t->x) && !strncmp(t->insn->name, "pushf", 5))
 		return false;
 
 	return !is_spoiled_by_tcg(t->insn);
@@ -248,7 +247,7 @@ static void run_table(struct exact *x, const struct exact_insn *insns,
 	TEST_ASSERT(want, "No memory for %d outcomes", nr);
 
 	t.x = x;
-	t.tracker_flags = tracker_flags;
+	t.steps = tracker_flags && !exact_is_vm86(x);
 	tracker_create(x->g->vm, &t.t, NR_EVENTS, tracker_flags, 0);
 	for (i = 0; i < nr_states && i < EXACT_NR_STATES; i++) {
 		t.state = &states[i];

@@ -177,13 +177,34 @@
 	insn 0, 0, movq %xmm1, MEM
 	insn 0, 0, movlps %xmm1, MEM
 	insn 0, 0, movhps %xmm1, MEM
+	insn 0, 0, movlpd %xmm1, MEM
+	insn 0, 0, movhpd %xmm1, MEM
+	insn 0, 0, pextrb $3, %xmm1, MEM
+	insn 0, 0, pextrw $3, %xmm1, MEM
+	insn 0, 0, extractps $3, %xmm1, MEM
 	insn 0, 0, movntq %mm1, MEM
 	insn 0, 0, stmxcsr MEM
-	insn 0, 0, fsts MEM
-	insn 0, 0, fstl MEM
-	insn 0, 0, fstpt MEM
-	insn 0, 0, fistpl MEM
+.irp op, fsts, fstps, fstl, fstpl, fstpt, fbstp, fists, fistps, fistl, fistpl, fistpll
+	insn 0, 0, \op MEM
+.endr
+.irp op, fisttps, fisttpl, fisttpll
+	insn 0, 0, \op MEM
+.endr
 	insn 0, 0, fnstenv MEM
+	insn 0, 0, fnsave MEM
+
+#if BITS != 16
+.irp op, vmovss, vmovsd, vmovd, vmovq, vmovlps, vmovhps, vmovups, vmovdqa, vmovntdq
+	insn 0, 0, \op %xmm1, MEM
+.endr
+.irp op, vmovups, vmovapd, vmovdqu, vmovdqa, vmovntps
+	insn 0, 0, \op %ymm1, MEM
+.endr
+	insn 0, 0, vextractf128 $1, %ymm1, MEM
+	insn 0, 0, vpextrw $3, %xmm1, MEM
+	insn 0, 0, vmaskmovps %ymm1, %ymm1, MEM
+	insn 0, 0, vstmxcsr MEM
+#endif
 
 .purgem both
 .purgem alu

@@ -22,6 +22,8 @@
 	insn 1, 4, movsl
 	insn 3, 2, rep movsw
 	insn 3, 4, rep stosl
+	insn 0, 0, movss %xmm1, MEM
+	insn 0, 0, movlps %xmm1, MEM
 #if BITS == 64
 	insn 1, 8, mov %rax, MEM
 	insn 1, 8, movnti %rax, MEM
@@ -39,8 +41,6 @@
 	insn 1, 8, movsq
 	insn 3, 8, rep stosq
 	insn 0, 0, fxsave MEM
-	insn 0, 0, movss %xmm1, MEM
-	insn 0, 0, movlps %xmm1, MEM
 #else
 	insn 1, 6, sgdt MEM
 	insn 1, 4, push %eax

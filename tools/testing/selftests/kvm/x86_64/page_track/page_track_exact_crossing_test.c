@@ -39,7 +39,9 @@ struct cross {
 	char name[160];
 	uint8_t told[1024];	/* how often, each byte from target() on */
 	int nr_other;		/* of bytes elsewhere that were told */
-	int nr_events;
+	int nr_events;		/* of all that was emulated, and of each page's steps */
+	int nr_steps[EXACT_NR_GROUP_PAGES];
+	bool steps;
 	bool failed;
 };
 
@@ -124,23 +126,36 @@ static int run_both(struct cross *c, struct exact_outcome *o, void (*at_stop)(st
 	return 2;
 }
 
+/* What KVM cannot emulate: nothing is known of how much was written. */
+static void take_step(struct cross *c, const struct kvm_page_track_event *e)
+{
+	uint64_t page = (e->gpa - exact_group_gpa(c->kind)) / PAGE_SIZE;
+
+	if (c->steps == !!(e->flags & KVM_PAGE_TRACK_EVENT_UNTRACKED) ||
+	    c->steps != !!(e->flags & KVM_PAGE_TRACK_EVENT_STEPPED))
+		fail(c, c->steps ? "was not stepped" : "was not given up");
+	if (page >= EXACT_NR_GROUP_PAGES || !c->tracked[page])
+		return fail(c, "a step on something else");
+	if (!(e->flags & KVM_PAGE_TRACK_EVENT_UNFINISHED))
+		c->nr_steps[page]++;
+}
+
 static void take_events(struct cross *c)
 {
 	struct kvm_page_track_event e;
 	uint64_t offset, pos;
 
 	while (tracker_pop(&c->t, &e)) {
-		if (e.flags & KVM_PAGE_TRACK_EVENT_UNTRACKED) {
-			fail(c, "was given up");
+		if (!c->insn->len) {
+			take_step(c, &e);
 			continue;
 		}
-		if (!(e.flags & KVM_PAGE_TRACK_EVENT_STEPPED) != !!c->insn->len)
-			fail(c, c->insn->len ? "was stepped" : "was not stepped");
 
 		c->nr_events++;
 		offset = e.gpa - exact_group_gpa(c->kind);
 		if (e.rip != c->rip || e.phase != KVM_PAGE_TRACK_PHASE_AFTER ||
-		    offset + e.len > GROUP_SIZE) {
+		    e.flags & (KVM_PAGE_TRACK_EVENT_UNTRACKED | KVM_PAGE_TRACK_EVENT_STEPPED) ||
+		    offset >= GROUP_SIZE || e.len > GROUP_SIZE - offset) {
 			fail(c, "an event for something else");
 			continue;
 		}
@@ -157,15 +172,33 @@ static void take_events(struct cross *c)
 	}
 }
 
-/*
- * What has not ended has told nothing, but for whole elements of a string.  Of a step, how
- * much was written is up to the CPU.
- */
+/* What has not ended has told nothing, but for whole elements of a string. */
 static void check_stop(struct cross *c)
 {
+	int i;
+
 	take_events(c);
 	if (c->insn->len && c->nr <= 1 && c->nr_events)
 		fail(c, "was told, and not done");
+	for (i = 0; i < EXACT_NR_GROUP_PAGES; i++) {
+		if (c->steps && c->nr_steps[i])
+			fail(c, "a step was told, and not done");
+	}
+}
+
+/* A tracked page that was written is told once. */
+static void check_steps(struct cross *c, const struct exact_outcome *o)
+{
+	int i;
+
+	for (i = 0; i < EXACT_NR_GROUP_PAGES; i++) {
+		if (!c->tracked[i])
+			continue;
+		if (c->nr_steps[i] != !tg_is_same_page(o->mem[i], exact_filled(i))) {
+			pr_info("Page %d: %d steps\n", i, c->nr_steps[i]);
+			fail(c, "not the steps that have to be");
+		}
+	}
 }
 
 /* Each byte of a tracked page that was written is told once, and no other. */
@@ -173,9 +206,6 @@ static void check_events(struct cross *c)
 {
 	int i, start = target(c);
 	bool want;
-
-	if (!c->insn->len)
-		return;
 
 	for (i = 0; i < sizeof(c->told); i++) {
 		want = i < c->nr * c->insn->len && c->tracked[(start + i) / PAGE_SIZE];
@@ -210,13 +240,14 @@ static void test_one(struct cross *c)
 	c->failed = false;
 	nr_want = run_both(c, want, NULL);
 	memset(c->told, 0, sizeof(c->told));
+	memset(c->nr_steps, 0, sizeof(c->nr_steps));
 	c->nr_other = 0;
 	c->nr_events = 0;
 	track(c, true);
 	nr_got = run_both(c, got, check_stop);
 	take_events(c);
 	if (exact_has_ended(&got[nr_got - 1]))
-		check_events(c);
+		c->insn->len ? check_events(c) : check_steps(c, &got[nr_got - 1]);
 	track(c, false);
 
 	/* To read an MMX register, the emulator takes all for valid, before the fault. */
@@ -249,7 +280,7 @@ static int pick_place(const struct exact_insn *insn, int i)
 		return i ? 256 : 16;
 	if ((insn->nr & ~EXACT_SOURCE) > 1)
 		return insn->len + (i ? 0 : insn->len / 2);
-	return i ? 1 : insn->len / 2;
+	return i ? 1 : insn->len ? insn->len / 2 : 2;
 }
 
 /* Each instruction once: where it crosses, and what is tracked, depends on the round. */
@@ -299,6 +330,7 @@ static int test_kind(struct tiny_guest *g, int bits, enum exact_kind kind, int n
 	exact_init(&c.x, g, bits);
 	memcpy(addr_gpa2hva(g->vm, EXACT_CODE_GPA), code, (end - insns) * EXACT_CODE_SIZE);
 	c.kind = kind;
+	c.steps = !exact_is_vm86(&c.x);
 	exact_init_group(&c.x, kind);
 	tracker_create(g->vm, &c.t, 64, KVM_PAGE_TRACKER_STEP, 0);
 

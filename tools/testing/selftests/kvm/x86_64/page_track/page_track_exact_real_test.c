@@ -13,6 +13,7 @@ int main(int argc, char *argv[])
 	tg_init(&g, TG_32);
 	exact_init(&x, &g, 16);
 	exact_run_table(&x, exact_16, exact_16_end, exact_16_code, nr_states);
+	exact_step_table(&x, exact_16, exact_16_end, exact_16_code, 1);
 	tg_free(&g);
 	return 0;
 }

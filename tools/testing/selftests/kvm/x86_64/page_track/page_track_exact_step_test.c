@@ -9,7 +9,6 @@
 #include "kselftest.h"
 
 #define MAX_STEPS	20
-#define DR6_INIT	0xffff0ff0ul
 #define TRAP_FLAG	0x100ul
 #define RF		0x10000ul
 
@@ -33,7 +32,7 @@ static void set_dr6(struct exact *x)
 	struct kvm_debugregs regs;
 
 	vcpu_ioctl(x->g->vcpu, KVM_GET_DEBUGREGS, &regs);
-	regs.dr6 = DR6_INIT;
+	regs.dr6 = EXACT_DR6;
 	vcpu_ioctl(x->g->vcpu, KVM_SET_DEBUGREGS, &regs);
 }
 

@@ -196,7 +196,7 @@ static void limit_user(int sock)
 	fds[1] = create_soon(vm, 256);
 	TEST_ASSERT(fds[0] >= 0 && fds[1] >= 0, "%d, %d", fds[0], fds[1]);
 	assert_refused(vm, 64, ENOMEM);
-	fd = create(vm, 32);
+	fd = create_soon(vm, 32);
 	TEST_ASSERT(fd >= 0, "errno %d", -fd);
 	assert_refused(vm, 32, ENOMEM);
 

@@ -31,13 +31,18 @@ struct writer {
 	int len, nr;
 };
 
-/* Of 16 bytes, KVM cannot emulate it. */
+#define FXSAVE_LEN	512
+#define FXSAVE_MXCSR	24
+
+/* Of 16 bytes or more, KVM cannot emulate it. */
 static void write_val(struct writer *w)
 {
 	struct kvm_regs regs = { .rdi = w->va, .rax = w->val, .rbx = w->val + w->step };
 
 	w->val += w->step;
-	if (w->len == 16)
+	if (w->len == FXSAVE_LEN)
+		TEST_ASSERT(tg_run(&w->g, TG_FXSAVE, &regs), "A fault");
+	else if (w->len == 16)
 		TEST_ASSERT(tg_run(&w->g, TG_CMPXCHG16B, &regs), "A fault");
 	else
 		tg_store(&w->g, w->va, w->val, w->len);
@@ -206,8 +211,10 @@ static int open_userfault(void *start)
  * The vCPU sleeps in its write for as long as userspace likes: nobody waits for it.  It
  * writes after the call then, and is told of as whoever writes after it.
  */
-static void change_while_asleep(struct tiny_guest *g, struct tracker *t, uint32_t action)
+static void change_while_asleep(struct tiny_guest *g, struct tracker *t, uint32_t action,
+				int len)
 {
+	int before = len == FXSAVE_LEN ? 16 : 4;
 	struct uffdio_zeropage zero = { .range = { .len = PAGE_SIZE } };
 	struct pollfd pfd = { .events = POLLIN };
 	uint64_t gpa = GPA + PAGE_SIZE;
@@ -223,10 +230,10 @@ static void change_while_asleep(struct tiny_guest *g, struct tracker *t, uint32_
 		return;
 	}
 
-	tracker_create(g->vm, t, 64, 0, 0);
+	tracker_create(g->vm, t, 64, KVM_PAGE_TRACKER_STEP, 0);
 	tracker_add(t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
 	tracker_add(t, gpa, PAGE_SIZE, action);
-	start_writer(&w, g, VA + PAGE_SIZE - 4, 8, 1);
+	start_writer(&w, g, VA + PAGE_SIZE - before, len, 1);
 	w.val = ~1ul;
 	pthread_barrier_wait(&w.barrier);
 	TEST_ASSERT(poll(&pfd, 1, -1) == 1 && pfd.revents == POLLIN, "revents 0x%x", pfd.revents);
@@ -240,21 +247,39 @@ static void change_while_asleep(struct tiny_guest *g, struct tracker *t, uint32_
 	pthread_barrier_wait(&w.barrier);
 	end_writer(&w);
 	close(pfd.fd);
-	TEST_ASSERT_EQ(*(uint32_t *)second, ~0u);
+	if (len == FXSAVE_LEN)
+		TEST_ASSERT_EQ(*(uint32_t *)(second + FXSAVE_MXCSR - before), 0x1f80);
+	else
+		TEST_ASSERT_EQ(*(uint32_t *)second, ~0u);
+}
+
+static void remove_while_asleep(struct tiny_guest *g, int len, uint32_t flags)
+{
+	struct kvm_page_track_event event;
+	struct tracker t;
+	int nr = 0;
+
+	change_while_asleep(g, &t, TRACKER_NOTIFY, len);
+	if (g->skip)
+		return;
+
+	while (tracker_pop_finished(&t, &event)) {
+		TEST_ASSERT(event.gpa < GPA + PAGE_SIZE, "An event of the page that was removed");
+		TEST_ASSERT_EQ(event.flags & KVM_PAGE_TRACK_EVENT_STEPPED, flags);
+		nr++;
+	}
+	TEST_ASSERT_EQ(nr, 1);
+	tracker_close(&t);
 }
 
 static void test_remove_asleep(struct tiny_guest *g)
 {
-	struct kvm_page_track_event event;
-	struct tracker t;
+	remove_while_asleep(g, 8, 0);
+}
 
-	change_while_asleep(g, &t, TRACKER_NOTIFY);
-	if (g->skip)
-		return;
-
-	while (tracker_pop(&t, &event))
-		TEST_ASSERT(event.gpa < GPA + PAGE_SIZE, "An event of the page that was removed");
-	tracker_close(&t);
+static void test_remove_asleep_step(struct tiny_guest *g)
+{
+	remove_while_asleep(g, FXSAVE_LEN, KVM_PAGE_TRACK_EVENT_STEPPED);
 }
 
 static void test_rearm_asleep(struct tiny_guest *g)
@@ -264,7 +289,7 @@ static void test_rearm_asleep(struct tiny_guest *g)
 	uint32_t val = ~0u;
 	struct tracker t;
 
-	change_while_asleep(g, &t, TRACKER_ONCE);
+	change_while_asleep(g, &t, TRACKER_ONCE, 8);
 	if (g->skip)
 		return;
 
@@ -292,6 +317,7 @@ int main(int argc, char *argv[])
 		{ "a write has its event when its page is armed again", test_rearm,
 		  TG_4LEVEL_BIT },
 		{ "nobody waits for userfaultfd", test_remove_asleep, TG_4LEVEL_BIT },
+		{ "nor in a step", test_remove_asleep_step, TG_4LEVEL_BIT },
 		{ "nor when the page is armed again", test_rearm_asleep, TG_4LEVEL_BIT },
 	};
 

@@ -156,12 +156,14 @@ static void test_one_goes(struct tiny_guest *g)
 /* Trackers are closed while vCPUs ask: each store is done, or skipped, and none hangs. */
 #define NR_ROUNDS	100
 
+static bool stop;
+
 static void *store_on(void *arg)
 {
 	struct tiny_guest *g = arg;
 	uint32_t i;
 
-	for (i = 0; i < NR_ROUNDS; i++) {
+	for (i = 0; !READ_ONCE(stop); i++) {
 		ask_start(g, TG_STORE4, i);
 		ask_assert_ended(g, i);
 	}
@@ -173,21 +175,24 @@ static void test_race(struct tiny_guest *g)
 	struct timespec end;
 	struct tracker t;
 	pthread_t thread;
-	int i, r;
+	int i, r, nr_asked = 0;
 
 	tg_map(g, ASK_VA, ASK_GPA);
+	WRITE_ONCE(stop, false);
 	pthread_create(&thread, NULL, store_on, g);
 	for (i = 0; i < NR_ROUNDS; i++) {
 		tracker_create(g->vm, &t, KVM_PAGE_TRACK_MIN_EVENTS, KVM_PAGE_TRACKER_WAIT, 0);
 		tracker_add(&t, ASK_GPA, PAGE_SIZE, TRACKER_EXIT);
 		if (i % 2)
-			tracker_poll(&t, 1);
+			nr_asked += tracker_poll(&t, ASLEEP_TIMEOUT * 1000);
 		tracker_close(&t);
 	}
+	WRITE_ONCE(stop, true);
 	clock_gettime(CLOCK_REALTIME, &end);
 	end.tv_sec += ASLEEP_TIMEOUT;
 	r = pthread_timedjoin_np(thread, NULL, &end);
 	TEST_ASSERT(!r, "A vCPU sleeps for a tracker that has gone");
+	TEST_ASSERT_EQ(nr_asked, NR_ROUNDS / 2);
 }
 
 int main(void)
