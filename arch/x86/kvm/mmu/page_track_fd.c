@@ -30,6 +30,7 @@
 #include "page_track_notifier.h"
 #include "page_track_ring.h"
 #include "page_track_sleep.h"
+#include "page_track_step.h"
 
 /* The flags of a tracker that there are. */
 #define TRACKER_FLAGS	(KVM_PAGE_TRACKER_LOSSY | KVM_PAGE_TRACKER_WAIT | KVM_PAGE_TRACKER_STEP)
@@ -226,6 +227,7 @@ static void close_tracker(struct page_tracker *tracker)
 
 	atomic_dec(&kvm->arch.nr_page_trackers);
 	kvm_page_track_remove_notifier(kvm, &tracker->node);
+	kvm_page_track_drop_view(kvm);
 
 	/* Nothing is tracked any more: what they wanted to write is not asked again. */
 	page_track_close_sleepers(kvm, &tracker->sleepers);

@@ -31,6 +31,9 @@
  * it waits for the step that is under way.  If the vCPU sleeps before it can write, nobody
  * waits, and the step tells only those who track the page when it does.  Trackers are known
  * by their id, as they may be gone then.  What they make of a step is not known here.
+ *
+ * The view stays from the first step to the last tracker's end, or a little longer: a step
+ * that is under way then has it dropped once more.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -200,6 +203,7 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	if (!start_step(vcpu))
 		return 1;
 
+	WRITE_ONCE(vcpu->kvm->arch.page_track_has_stepped, true);
 	step->nr_pages = 0;
 	step->stepped.rip = kvm_rip_read(vcpu);
 	vcpu->arch.page_track_step_kind = delivers ? KVM_PAGE_TRACK_STEP_EVENT :
@@ -320,6 +324,9 @@ static void end_turn(struct kvm_vcpu *vcpu)
 	 */
 	smp_mb();
 	wake_up_var(owner);
+
+	/* The last tracker may have gone meanwhile. */
+	kvm_page_track_drop_view(vcpu->kvm);
 }
 
 static void call_track_write(struct kvm_vcpu *vcpu, const struct open_page *page,

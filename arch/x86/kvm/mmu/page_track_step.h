@@ -158,6 +158,19 @@ void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_er
 
 /* Free what @vcpu keeps.  Context: before kvm_page_track_free_vcpu(). */
 void kvm_page_track_free_step(struct kvm_vcpu *vcpu);
+
+/*
+ * A tracker is gone, or a step.  If no tracker of others than KVM is left, nobody steps any
+ * more: have a work item free the view.
+ *
+ * Context: any, with a reference on @kvm.
+ */
+void kvm_page_track_drop_view(struct kvm *kvm);
+
+/* Context: the creation of @kvm. */
+void kvm_page_track_init_steps(struct kvm *kvm);
+/* Context: the destruction of @kvm, before that of its MMU; kvm->slots_lock not held. */
+void kvm_page_track_stop_steps(struct kvm *kvm);
 #else
 static inline bool kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
@@ -168,6 +181,8 @@ static inline void kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done) {}
 static inline void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector,
 						 bool has_error, u32 error, gva_t address) {}
 static inline void kvm_page_track_free_step(struct kvm_vcpu *vcpu) {}
+static inline void kvm_page_track_init_steps(struct kvm *kvm) {}
+static inline void kvm_page_track_stop_steps(struct kvm *kvm) {}
 #endif
 
 #endif /* __KVM_X86_PAGE_TRACK_STEP_H */

@@ -54,6 +54,7 @@ tg_ops:
 	tg_op fxsave (%rdi)
 	tg_op xsave (%rdi)
 	tg_op vmovups %ymm0, (%rdi)
+	tg_op movss %xmm0, (%rdi)
 	tg_op invlpg (%rdi)
 	tg_op mov %rax, %cr3
 	mov %cr4, %rcx

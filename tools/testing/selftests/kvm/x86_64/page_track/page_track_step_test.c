@@ -62,6 +62,45 @@ static void run_steps(struct tiny_guest *g, enum tg_op op, int offset)
 	tracker_close(&t);
 }
 
+/* Its shadow pages go with the last tracker, but not before. */
+static void test_view(struct tiny_guest *g)
+{
+	struct kvm_regs regs = { .rdi = VA, .rax = 7 };
+	uint64_t before, with_view, tries = 0;
+	struct tracker t, other;
+
+	map_pages(g);
+	tg_store(g, VA, 1, 4);
+	TEST_ASSERT(tg_run(g, TG_FXSAVE, &regs), "A fault");
+	before = tg_stat(g, "pages_4k");
+
+	tracker_create(g->vm, &t, 64, KVM_PAGE_TRACKER_STEP, 0);
+	tracker_create(g->vm, &other, 64, 0, 0);
+	tracker_add(&t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
+	TEST_ASSERT(tg_run(g, TG_FXSAVE, &regs), "A fault");
+	tracker_close(&t);
+	with_view = tg_stat(g, "pages_4k");
+	TEST_ASSERT(with_view > before, "%lu SPTEs, and %lu before", with_view, before);
+
+	/* A work item does it. */
+	tracker_close(&other);
+	while (tg_stat(g, "pages_4k") != before) {
+		TEST_ASSERT(tries++ < 20000, "%lu SPTEs with the view, %lu without, %lu before",
+			    with_view, tg_stat(g, "pages_4k"), before);
+		usleep(1000);
+	}
+	pr_info("The view had %lu SPTEs\n", with_view - before);
+
+	/* It comes again. */
+	run_steps(g, TG_FXSAVE, 0x40);
+}
+
+static void test_sse(struct tiny_guest *g)
+{
+	map_pages(g);
+	run_steps(g, TG_STORE4_SSE, 0x40);
+}
+
 static void test_avx(struct tiny_guest *g)
 {
 	map_pages(g);
@@ -88,6 +127,8 @@ int main(void)
 		{ "a store by AVX", test_avx, TG_ALL_MODES, true },
 		{ "xsave", test_xsave, TG_ALL_MODES, true },
 		{ "fxsave in 64-bit mode", test_fxsave, TG_4LEVEL_BIT, true },
+		{ "the view goes with the last tracker", test_view, TG_4LEVEL_BIT, true },
+		{ "a store by SSE", test_sse, TG_ALL_MODES, true },
 	};
 
 	tracker_require();
