@@ -61,9 +61,8 @@ static uint64_t page_gpa(int i)
 
 static void inject(struct exact *x, enum injection injection)
 {
-	struct kvm_vcpu_events e;
+	struct kvm_vcpu_events e = { 0 };
 
-	vcpu_events_get(x->g->vcpu, &e);
 	if (injection == BY_INTERRUPT) {
 		e.interrupt.injected = 1;
 		e.interrupt.nr = INTERRUPT;
@@ -95,7 +94,9 @@ static void run(struct test *test, struct exact_outcome *o)
 	regs.rsp = test->stack;
 	regs.rcx = 0;
 	regs.rdx = UNMAPPED;
-	vcpu_sregs_set(x->g->vcpu, &test->sregs);
+	/* An exception there leaves SS empty. */
+	if (x->bits == 64)
+		vcpu_sregs_set(x->g->vcpu, &test->sregs);
 	exact_reset(x, &regs);
 	inject(x, test->event->injection);
 	exact_run(x, o);
@@ -141,11 +142,14 @@ static bool run_event(struct test *test)
 	int i;
 
 	run(test, &want);
-	if (test->event->may_be_unknown && want.vector == UD_VECTOR) {
-		pr_info("The CPU has no %s\n", test->event->name);
+	/* In virtual-8086 mode, the base fails to emulate what goes through Bochs' IDT first. */
+	if ((test->event->may_be_unknown && want.vector == UD_VECTOR) ||
+	    (exact_is_vm86(&test->x) && want.exit == KVM_EXIT_INTERNAL_ERROR)) {
+		pr_info("The CPU, or KVM, has no %s\n", test->event->name);
 		return true;
 	}
-	TEST_ASSERT_EQ(want.vector, test->event->vector);
+	TEST_ASSERT(want.vector == test->event->vector, "%s: vector %d, exit %u, errno %d",
+		    test->event->name, want.vector, want.exit, want.err);
 	TEST_ASSERT(!tg_is_same_page(want.mem[STACK], test->before[STACK]) ||
 		    !tg_is_same_page(want.mem[BELOW], test->before[BELOW]),
 		    "%s: nothing is on the stack", test->event->name);
