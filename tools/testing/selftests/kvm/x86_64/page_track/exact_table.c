@@ -79,7 +79,8 @@ static void check_event(struct table *t, const struct kvm_page_track_event *e, u
 	uint64_t offset = e->gpa - EXACT_GPA;
 	int i;
 
-	if (offset >= PAGE_SIZE || e->len > PAGE_SIZE - offset || e->phase != KVM_PAGE_TRACK_PHASE_AFTER)
+	if (offset >= PAGE_SIZE || e->len > PAGE_SIZE - offset ||
+	    e->phase != KVM_PAGE_TRACK_PHASE_AFTER)
 		return fail(t, "an event for something else");
 
 	if (e->rip < t->rip || e->rip >= t->rip + EXACT_CODE_SIZE)
