@@ -96,9 +96,9 @@ static void take_events(struct journey *j)
 	while (tracker_pop(&j->t, &e)) {
 		TEST_ASSERT(!(e.flags & KVM_PAGE_TRACK_EVENT_UNTRACKED), "0x%llx was given up",
 			    e.gpa);
-		if (e.flags & KVM_PAGE_TRACK_EVENT_UNFINISHED)
+		if (e.flags & KVM_PAGE_TRACK_EVENT_UNFINISHED) {
 			j->nr_unfinished++;
-		else if ((e.gpa & PAGE_MASK) == j->data) {
+		} else if ((e.gpa & PAGE_MASK) == j->data) {
 			memcpy(&val, e.data, sizeof(val));
 			TEST_ASSERT_EQ(val, ++j->nr_told);
 		}
