@@ -64,6 +64,9 @@
 /* Of trackers that change what they track while a step sleeps, others wait. */
 #define MAX_RECHECKED	4
 
+/* How often a #UD at the same place may be due to a step: then it is the instruction's. */
+#define MAX_UNDEFINED	8
+
 /* How often a page can be opened again, since it has come to be a page table. */
 #define MAX_AGAIN	2
 
@@ -87,6 +90,8 @@ struct kvm_page_track_step {
 	u64 rechecked[MAX_RECHECKED];
 	struct open_page pages[MAX_PAGES];
 	u8 nr_pages;
+	/* #UDs in steps since one came to its end. */
+	u8 nr_undefined;
 	/* While trackers are told, with an access. */
 	struct kvm_page_track_stepped stepped;
 };
@@ -381,8 +386,10 @@ void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done)
 		done = !kvm_event_needs_reinjection(vcpu) && !kvm_is_exception_pending(vcpu);
 
 	step->stepped.done = done;
-	if (done)
+	if (done) {
 		++vcpu->kvm->stat.page_track_steps;
+		step->nr_undefined = 0;
+	}
 	leave_view(vcpu, step);
 
 	for (i = 0; i < step->nr_pages; i++) {
@@ -458,8 +465,20 @@ __kvm_page_track_stepped(const struct kvm_page_track_step *step)
 	return step->stepped.access ? &step->stepped : NULL;
 }
 
-void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error,
-				   u32 error, gva_t address)
+/*
+ * Vendor code has SYSCALL lead to a #UD, and the code may have changed back.  An undefined
+ * instruction gets into a step by the CPU's walk of a tracked guest page table.
+ */
+static bool is_undefined(struct kvm_page_track_step *step)
+{
+	if (step->nr_undefined < MAX_UNDEFINED)
+		step->nr_undefined++;
+
+	return step->nr_undefined == MAX_UNDEFINED;
+}
+
+bool kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool intercepted,
+				   bool has_error, u32 error, gva_t address)
 {
 	struct x86_exception fault = {
 		.vector = vector,
@@ -471,8 +490,12 @@ void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_er
 	kvm_page_track_end_step(vcpu, false);
 
 	/* The guest takes it, or executes what it has made of the instruction. */
-	if (!page_track_can_step_raise(vcpu, vector))
-		return;
+	if (!page_track_can_step_raise(vcpu, vector) ||
+	    (vector == UD_VECTOR && !is_undefined(vcpu->arch.page_track->step)))
+		return true;
+
+	if (intercepted)
+		return false;
 
 	if (vector == PF_VECTOR)
 		kvm_inject_page_fault(vcpu, &fault, true);
@@ -480,6 +503,8 @@ void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_er
 		kvm_queue_exception_e(vcpu, vector, error);
 	else
 		kvm_queue_exception(vcpu, vector);
+
+	return true;
 }
 EXPORT_SYMBOL_GPL(kvm_page_track_step_exception);
 

@@ -149,12 +149,12 @@ static inline void kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done)
 }
 
 /*
- * As kvm_page_track_end_step(), for an exception of the instruction that KVM has
- * intercepted for the sake of the step only: it is the guest's, unless the instruction has
- * become one that cannot be stepped.
+ * As kvm_page_track_end_step(), for an exception of the instruction: it is the guest's,
+ * unless the instruction has become one that cannot be stepped.  False if it is to be
+ * handled as any, since KVM has @intercepted it not only for the sake of the step.
  */
-void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool has_error,
-				   u32 error, gva_t address);
+bool kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool intercepted,
+				   bool has_error, u32 error, gva_t address);
 
 /* Free what @vcpu keeps.  Context: before kvm_page_track_free_vcpu(). */
 void kvm_page_track_free_step(struct kvm_vcpu *vcpu);
@@ -178,8 +178,13 @@ static inline bool kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 }
 
 static inline void kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done) {}
-static inline void kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector,
-						 bool has_error, u32 error, gva_t address) {}
+static inline bool kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector,
+						 bool intercepted, bool has_error,
+						 u32 error, gva_t address)
+{
+	return false;
+}
+
 static inline void kvm_page_track_free_step(struct kvm_vcpu *vcpu) {}
 static inline void kvm_page_track_init_steps(struct kvm *kvm) {}
 static inline void kvm_page_track_stop_steps(struct kvm *kvm) {}

@@ -22,6 +22,10 @@ bool page_track_can_step_insn(struct kvm_vcpu *vcpu)
 
 	if (ctxt->opcode_len == 2) {
 		switch (ctxt->b) {
+		case 0x01:		/* VMRUN to INVLPGA: VMSAVE saves SYSENTER_CS */
+			if (ctxt->modrm >= 0xd8 && ctxt->modrm <= 0xdf)
+				return false;
+			break;
 		case 0x05:		/* SYSCALL */
 		case 0x07:		/* SYSRET */
 		case 0x34:		/* SYSENTER */
@@ -50,19 +54,17 @@ bool page_track_can_step_insn(struct kvm_vcpu *vcpu)
 
 bool page_track_can_step_raise(struct kvm_vcpu *vcpu, u8 vector)
 {
-	struct x86_emulate_ctxt *ctxt = vcpu->arch.emulate_ctxt;
-
 	switch (vector) {
 	case BP_VECTOR:
 	case OF_VECTOR:
-	case UD_VECTOR:
-		/* An instruction that faults on a page is none that leads to these. */
+		/* Those of INT3 and INTO. */
 		return false;
+	case UD_VECTOR:
 	case GP_VECTOR:
 		/* The code may be gone; that the emulator does not know it says nothing. */
-		ctxt->have_exception = false;
 		x86_decode_emulated_instruction(vcpu, 0, NULL, 0);
-		return !ctxt->have_exception && page_track_can_step_insn(vcpu);
+		return !vcpu->arch.emulate_ctxt->have_exception &&
+		       page_track_can_step_insn(vcpu);
 	}
 
 	return true;

@@ -137,11 +137,35 @@ static void test_int(struct tiny_guest *g)
 	test_code(g, ints);
 }
 
+/* The CPU's walk for UD2 faults on a tracked page table, where those are not shadowed. */
+static void test_undefined(struct tiny_guest *g)
+{
+	static struct exact_outcome o;
+	struct kvm_regs regs;
+	struct tracker t;
+	struct exact x;
+	uint64_t gpa;
+
+	exact_init(&x, g, 64);
+	gpa = tg_entry_gpa(g, EXACT_CODE_GPA, 1) & PAGE_MASK;
+	memcpy(addr_gpa2hva(g->vm, EXACT_CODE_GPA), (uint8_t []){ 0x0f, 0x0b }, 2);
+	regs = exact_regs(&x);
+	tracker_create(g->vm, &t, NR_EVENTS, KVM_PAGE_TRACKER_STEP | KVM_PAGE_TRACKER_LOSSY, 0);
+	tracker_add(&t, gpa, PAGE_SIZE, TRACKER_NOTIFY);
+	exact_reset(&x, &regs);
+	exact_run(&x, &o);
+	TEST_ASSERT(o.vector == UD_VECTOR, "Errno %d, exit %u, vector %d", o.err, o.exit,
+		    o.vector);
+	TEST_ASSERT_EQ(o.regs.rip, regs.rip);
+	tracker_close(&t);
+}
+
 int main(int argc, char *argv[])
 {
 	static const struct tg_case cases[] = {
 		{ "SYSCALL comes instead", test_syscall, TG_4LEVEL_BIT, true },
 		{ "INT comes instead", test_int, TG_4LEVEL_BIT, true },
+		{ "an undefined instruction", test_undefined, TG_4LEVEL_BIT, true },
 	};
 
 	nr_rounds = tg_get_rounds(argc, argv, 1000);
