@@ -116,12 +116,11 @@ void kvm_page_track_wait_for_step(struct kvm *kvm,
 bool page_track_can_step_insn(struct kvm_vcpu *vcpu);
 
 /*
- * Is the exception @vector one of an instruction that can be stepped?  Else it comes from
- * what vendor code forbids in a step, as the guest's code was changed under it.
+ * Is the #UD that has just ended a step of @vcpu the instruction's own?
  *
- * Context: @vcpu's thread, not in a step, kvm->srcu held, may sleep.
+ * Context: @vcpu's thread; counts the call.
  */
-bool page_track_can_step_raise(struct kvm_vcpu *vcpu, u8 vector);
+bool page_track_is_undefined(struct kvm_vcpu *vcpu);
 
 bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn);
 void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done);
