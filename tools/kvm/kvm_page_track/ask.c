@@ -274,8 +274,7 @@ static int run(int argc, char **argv)
 		"Stop each write of a VM to ranges of guest physical addresses before it is\n"
 		"done, and ask what is to become of it.\n"
 		"\vKeys are read from stdin.  Writes that --rip, --cr3 and --vcpu do not select\n"
-		"are allowed.  After one that is \"unemulated\", which the CPU does, those to the\n"
-		"same page are not asked for, for some 20 ms." };
+		"are allowed.  What the CPU has to do alone (\"unemulated\") can be allowed only." };
 	struct ask a = { .follower = {
 		.event = on_question, .ignored = allow, .idle = idle } };
 	enum end end;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "commands.h"
@@ -150,12 +151,15 @@ static void replay_heats(struct heats *h)
 	struct tally tally = { .follower = { .event = tally_event, .idle = nothing },
 		.map = { .by = h->by } };
 	struct options o = h->options;
+	struct stat input;
 	size_t i;
 
-	if (!strcmp(o.input, "-"))
+	if (!strcmp(o.input, "-") || (!stat(o.input, &input) && !S_ISREG(input.st_mode)))
 		fail(STATUS_USAGE, "a picture is made of a file that can be read twice");
 
 	replay(&o, &tally.follower);
+	/* Of a part of the file, there is nothing to show. */
+	end_if_stopped();
 	qsort(tally.list, tally.nr, sizeof(*tally.list), more_first);
 
 	h->options.ranges = o.ranges;
@@ -167,13 +171,13 @@ static void replay_heats(struct heats *h)
 		add_writer(&h->map, tally.list[i].writer);
 	free(tally.list);
 	replay(&h->options, &h->follower);
+	end_if_stopped();
 }
 
 static enum end live_heats(struct heats *h, struct tracker *t)
 {
 	enum end end;
 
-	heed_signals();
 	start(&h->options, t, h->options.once ? KVM_PAGE_TRACK_ACTION_ONCE :
 	      KVM_PAGE_TRACK_ACTION_NOTIFY,
 	      h->options.no_loss ? KVM_PAGE_TRACKER_WAIT : KVM_PAGE_TRACKER_LOSSY);
@@ -221,6 +225,7 @@ static int run(int argc, char **argv)
 		check_picture(h.picture);
 	h.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
 	h.live = isatty(STDOUT_FILENO) && !h.options.input;
+	heed_signals();
 
 	if (h.options.input)
 		replay_heats(&h);

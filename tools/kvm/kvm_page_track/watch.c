@@ -2,6 +2,7 @@
 /* watch: print or save each write as it happens. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "commands.h"
@@ -83,6 +84,18 @@ static void flush_events(struct follower *f)
 		w->cut = true;
 }
 
+/* To be emptied, it would be lost before it is read. */
+static bool is_input(FILE *file, const char *input)
+{
+	struct stat in, out;
+
+	if (!input || fstat(fileno(file), &out) || !S_ISREG(out.st_mode))
+		return false;
+	if (strcmp(input, "-") ? stat(input, &in) : fstat(STDIN_FILENO, &in))
+		return false;
+	return in.st_dev == out.st_dev && in.st_ino == out.st_ino;
+}
+
 static void open_raw_output(struct watch *w)
 {
 	w->out = stdout;
@@ -90,6 +103,8 @@ static void open_raw_output(struct watch *w)
 	if (w->raw_path && strcmp(w->raw_path, "-")) {
 		w->out = open_output(w->raw_path);
 		w->out_name = w->raw_path;
+		if (is_input(w->out, w->options.input))
+			fail(STATUS_USAGE, "-i and --raw are the same file");
 	}
 }
 

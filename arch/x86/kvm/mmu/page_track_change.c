@@ -34,11 +34,19 @@ static gfn_t chunk_end_in(const struct kvm_memory_slot *slot, gfn_t gfn)
 	return max(gfn, slot->base_gfn) + CHUNK_GFNS;
 }
 
-/* Where the parts of a chunk end. */
+/* Where the parts of a chunk end, and its ranges, of which nothing may be tracked any more. */
 static gfn_t parts_end(struct page_track_change *c, gfn_t gfn, gfn_t end)
 {
+	MA_STATE(mas, &c->n->ranges[c->walk.mode], gfn, gfn);
 	struct page_track_part part = { .end = gfn };
 	int i;
+
+	for (i = 0; i < CHUNK_PARTS; i++) {
+		if (!mas_find(&mas, end - 1))
+			break;
+	}
+	if (i == CHUNK_PARTS)
+		end = min_t(gfn_t, end, (gfn_t)mas.last + 1);
 
 	for (i = 0; i < CHUNK_PARTS; i++) {
 		if (!page_track_next_part(c->n, c->walk.mode, end, &part))

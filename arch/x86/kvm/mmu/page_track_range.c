@@ -22,17 +22,18 @@
 #include "page_track_range.h"
 #include "page_track_untracked.h"
 
-int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
-			      enum kvm_page_track_mode mode, gfn_t *gfn,
-			      gfn_t *nr_pages, u8 *action)
+/*
+ * How many gfns to look at in one turn with slots_arch_lock.  Each may be a range of which
+ * nothing is tracked any more.
+ */
+#define TURN_GFNS	BIT_ULL(16)
+
+/* -EAGAIN if there is nothing in this turn, and @part is where the next one begins. */
+static int next_part_in_turn(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			     enum kvm_page_track_mode mode, struct page_track_part *part)
 {
-	struct page_track_part part = { .end = *gfn };
-
-	if (mode >= KVM_PAGE_TRACK_MAX)
-		return -EINVAL;
-
-	if (!page_track_is_valid_range(*gfn, 1, mode))
-		return -ENOENT;
+	MA_STATE(mas, &n->ranges[mode], part->end, part->end);
+	gfn_t end;
 
 	guard(mutex)(&kvm->slots_arch_lock);
 
@@ -40,8 +41,41 @@ int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_no
 		return -ESRCH;
 
 	/* No range goes beyond, see page_track_is_valid_range(). */
-	if (!page_track_next_part(n, mode, ULONG_MAX, &part))
+	if (part->end >= ULONG_MAX || !mas_find(&mas, ULONG_MAX - 1))
 		return -ENOENT;
+
+	end = min_t(gfn_t, max_t(gfn_t, part->end, mas.index) + TURN_GFNS, ULONG_MAX);
+	if (!page_track_next_part(n, mode, end, part)) {
+		part->end = end;
+		return -EAGAIN;
+	}
+
+	/* All of it. */
+	part->end = part->gfn;
+	page_track_next_part(n, mode, ULONG_MAX, part);
+	return 0;
+}
+
+int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			      enum kvm_page_track_mode mode, gfn_t *gfn,
+			      gfn_t *nr_pages, u8 *action)
+{
+	struct page_track_part part = { .end = *gfn };
+	int r;
+
+	if (mode >= KVM_PAGE_TRACK_MAX)
+		return -EINVAL;
+
+	if (!page_track_is_valid_range(*gfn, 1, mode))
+		return -ENOENT;
+
+	while ((r = next_part_in_turn(kvm, n, mode, &part)) == -EAGAIN) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	if (r)
+		return r;
 
 	*gfn = part.gfn;
 	*nr_pages = part.end - part.gfn;
@@ -176,12 +210,6 @@ static int apply_trackers(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t g
 	return 0;
 }
 
-/*
- * How far to look for the next gfn that is tracked, 4 GiB: for one tracker, that may be a
- * look at the bits of all that it has given up there.
- */
-#define LOOK_AHEAD_GFNS	BIT_ULL(20)
-
 /* The first gfn of [@gfn, @end) that some tracker has, or @end. */
 static gfn_t next_tracked(struct kvm *kvm, gfn_t gfn, gfn_t end)
 {
@@ -226,7 +254,7 @@ static void let_others_change(struct kvm *kvm, struct kvm_memory_slot *slot, gfn
 int kvm_page_track_apply_ranges(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	gfn_t end = min_t(gfn_t, slot->base_gfn + slot->npages, ULONG_MAX);
-	gfn_t gfn, next, look_end;
+	gfn_t gfn, next, turn_end;
 	int r;
 
 	lockdep_assert_held(&kvm->slots_lock);
@@ -236,14 +264,14 @@ int kvm_page_track_apply_ranges(struct kvm *kvm, struct kvm_memory_slot *slot)
 		return 0;
 
 	for (gfn = slot->base_gfn; gfn < end; gfn = next) {
-		look_end = min(end, gfn + LOOK_AHEAD_GFNS);
-		next = next_tracked(kvm, gfn, look_end);
-		if (next == look_end)
-			continue;
-
+		turn_end = min(end, gfn + TURN_GFNS);
 		let_others_change(kvm, slot, gfn);
 
-		next = min(end, next_tracked(kvm, gfn, look_end) + nr_to_apply(kvm));
+		next = next_tracked(kvm, gfn, turn_end);
+		if (next == turn_end && !fatal_signal_pending(current))
+			continue;
+
+		next = min(end, next + nr_to_apply(kvm));
 		r = fatal_signal_pending(current) ? -EINTR :
 						    apply_trackers(kvm, slot, gfn, next);
 		if (r) {

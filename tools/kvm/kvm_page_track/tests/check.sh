@@ -115,6 +115,12 @@ refuses 1 'cannot read' watch -i "$tmp/none"
 refuses 1 'no file of events' watch -i "$0"
 refuses 1 'no file of events' watch -i /dev/null
 refuses 1 'cannot write' watch -i "$raw" --raw "$tmp/no/folder"
+refuses 2 'same file' watch -i "$raw" --raw "$raw"
+ln "$raw" "$tmp/link"
+refuses 2 'same file' watch -i "$tmp/link" --raw "$raw"
+for file in - /dev/null; do
+	refuses 2 'read twice' heats -i "$file"
+done
 # Before the process is looked for.
 refuses 1 'cannot write' watch -p 99999999 --raw "$tmp/no/folder" 0+4K
 refuses 1 'cannot write' heats -p 99999999 -o "$tmp/no/a.svg" 0+4K
@@ -237,6 +243,7 @@ mkfifo "$tmp/fifo2"
 exec 3<>"$tmp/fifo2"
 stops "stdout that is full" watch -i "$tmp/many"
 stops "stdout that is full, of JSON" watch -i "$tmp/many" --json
+stops "stdout that is full, of a picture" heats -i "$tmp/many"
 stops "a FIFO that nobody writes" watch -i "$tmp/fifo"
 stops "a FIFO that nobody reads" watch -i "$raw" --raw "$tmp/fifo"
 stops "a FIFO that nobody reads, before the process is looked for" \

@@ -53,8 +53,8 @@ struct model {
 	bool shadow_changed;	/* since nr_shadow was read */
 	uint64_t bytes;		/* page_track_bytes without trackers and slots */
 
-	/* How many events there were: of which phase, and of the action once. */
-	uint64_t before, after, after_once;
+	/* How many events there were: of which phase, of the action once, of steps. */
+	uint64_t before, after, after_once, stepped;
 	uint64_t replies[KVM_PAGE_TRACK_REPLY_REPLACE + 1];
 };
 
@@ -90,6 +90,11 @@ void model_collect(struct model_tracker *t, int page, int nr, bool rearm);
  * reply to each question.
  */
 void model_write(struct model *m, struct tiny_guest *g, int pos, int len, uint64_t data);
+/*
+ * Have @g store four bytes by an instruction that KVM cannot emulate.  Each tracker has
+ * KVM_PAGE_TRACKER_STEP, and no page has more than two with exit.
+ */
+void model_step(struct model *m, struct tiny_guest *g, int pos, uint32_t data);
 /* Have @g load four bytes.  Positions are in bytes, from MODEL_VA and MODEL_GPA on. */
 void model_read(struct model *m, struct tiny_guest *g, int pos);
 

@@ -170,6 +170,25 @@ static void follow(struct model *m, struct write *w, int nr)
 		check_ranges(m, w[i].page);
 }
 
+/* What @g stores to one page or two; returns how many. */
+static int split(struct write w[2], struct tiny_guest *g, int pos, int len, uint64_t rip,
+		 const uint8_t *data)
+{
+	int left = PAGE_SIZE - pos % PAGE_SIZE;
+
+	w[0] = (struct write) { .g = g, .rip = rip, .pos = pos, .len = len };
+	w[0].page = pos / PAGE_SIZE;
+	memcpy(w[0].data, data, len);
+	if (len <= left)
+		return 1;
+
+	w[1] = (struct write) { .g = g, .rip = rip, .pos = pos + left, .len = len - left };
+	w[1].page = w[0].page + 1;
+	memcpy(w[1].data, data + left, w[1].len);
+	w[0].len = left;
+	return 2;
+}
+
 void model_write(struct model *m, struct tiny_guest *g, int pos, int len, uint64_t data)
 {
 	static const enum tg_op ops[] = {
@@ -179,23 +198,86 @@ void model_write(struct model *m, struct tiny_guest *g, int pos, int len, uint64
 	struct kvm_regs regs = { .rdi = MODEL_VA + pos, .rax = data, .rdx = data >> 32 };
 	/* The store of 16 bytes is not the first instruction of its operation. */
 	uint64_t rip = op == TG_STORE16_SSE ? 0 : tg_op_rip(op), stored[2] = { data, data };
-	int left = PAGE_SIZE - pos % PAGE_SIZE, nr = len > left ? 2 : 1;
-	struct write w[2] = {
-		{ .g = g, .rip = rip, .pos = pos, .len = nr == 2 ? left : len },
-		{ .g = g, .rip = rip, .pos = pos + left, .len = len - left },
-	};
-
-	w[0].page = pos / PAGE_SIZE;
-	memcpy(w[0].data, stored, w[0].len);
-	if (nr == 2) {
-		w[1].page = w[0].page + 1;
-		memcpy(w[1].data, (uint8_t *)stored + left, w[1].len);
-	}
+	struct write w[2];
+	int nr = split(w, g, pos, len, rip, (uint8_t *)stored);
 
 	tg_start(g, op, &regs);
 	vcpu_run(g->vcpu);
 	m->shadow_changed = m->shadowed;
 	follow(m, w, nr);
+}
+
+/* Each tracker with exit is asked before the CPU writes to the page, and allows it. */
+static void ask_step(struct model *m, const struct write *w)
+{
+	struct model_tracker *t = NULL;
+	struct kvm_run *run = w->g->vcpu->run;
+
+	while ((t = next_to_ask(m, w->page, t))) {
+		TEST_ASSERT_KVM_EXIT_REASON(w->g->vcpu, KVM_EXIT_PAGE_TRACK);
+		TEST_ASSERT_EQ(run->page_track.user_data, t->id);
+		TEST_ASSERT_EQ(run->page_track.gpa, MODEL_GPA + w->pos);
+		TEST_ASSERT_EQ(run->page_track.len, 0);
+		TEST_ASSERT_EQ(run->page_track.flags & ~KVM_PAGE_TRACK_EVENT_GVA,
+			       KVM_PAGE_TRACK_EVENT_UNEMULATED);
+		check_memory(m, w);
+		m->replies[KVM_PAGE_TRACK_REPLY_ALLOW]++;
+		tracker_reply(w->g, KVM_PAGE_TRACK_REPLY_ALLOW, NULL);
+	}
+}
+
+/* Whoever has notify is told what is there then, to the end of the page. */
+static void tell_step(struct model *m, const struct write *w)
+{
+	struct kvm_page_track_event want, got;
+	int left = PAGE_SIZE - w->pos % PAGE_SIZE;
+	struct model_slot *s = model_find_slot(m, w->page);
+	uint8_t *mem = s->mem + w->pos - s->first * PAGE_SIZE;
+	struct model_tracker *t;
+
+	want = tracker_untracked_event(w->g, MODEL_VA + w->pos, MODEL_GPA + w->pos);
+	want.phase = KVM_PAGE_TRACK_PHASE_AFTER;
+	want.flags ^= KVM_PAGE_TRACK_EVENT_UNTRACKED ^ KVM_PAGE_TRACK_EVENT_STEPPED;
+	memcpy(want.data, mem, left < sizeof(want.data) ? left : sizeof(want.data));
+
+	for (t = m->trackers; t < m->trackers + MODEL_TRACKERS; t++) {
+		if (t->action[w->page] != TRACKER_NOTIFY)
+			continue;
+		TEST_ASSERT(tracker_pop_finished(&t->t, &got), "A step was not told");
+		want.seq = got.seq;
+		want.time = got.time;
+		want.rip = got.rip;
+		TEST_ASSERT(!memcmp(&want, &got, sizeof(got)),
+			    "A step: gpa 0x%llx, len %u, phase %u, flags 0x%x, wanted 0x%llx, 0x%x, or bytes",
+			    got.gpa, got.len, got.phase, got.flags, want.gpa, want.flags);
+		m->after++;
+		m->stepped++;
+	}
+}
+
+void model_step(struct model *m, struct tiny_guest *g, int pos, uint32_t data)
+{
+	struct kvm_regs regs = { .rdi = MODEL_VA + pos, .rax = data };
+	struct write w[2];
+	int i, nr = split(w, g, pos, sizeof(data), 0, (uint8_t *)&data);
+
+	tg_start(g, TG_STORE4_MOVD, &regs);
+	vcpu_run(g->vcpu);
+	m->shadow_changed = m->shadowed;
+
+	for (i = 0; i < nr; i++) {
+		fault(m, &w[i]);
+		ask_step(m, &w[i]);
+	}
+	tg_assert_ended(g);
+
+	for (i = 0; i < nr; i++)
+		store(m, &w[i]);
+	for (i = 0; i < nr; i++) {
+		tell_step(m, &w[i]);
+		check_ranges(m, w[i].page);
+	}
+	check_no_events(m);
 }
 
 void model_read(struct model *m, struct tiny_guest *g, int pos)

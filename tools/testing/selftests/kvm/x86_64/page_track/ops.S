@@ -55,6 +55,9 @@ tg_ops:
 	tg_op xsave (%rdi)
 	tg_op vmovups %ymm0, (%rdi)
 	tg_op movss %xmm0, (%rdi)
+	movd %eax, %xmm0
+	movd %xmm0, (%rdi)
+	tg_end
 	tg_op invlpg (%rdi)
 	tg_op mov %rax, %cr3
 	mov %cr4, %rcx

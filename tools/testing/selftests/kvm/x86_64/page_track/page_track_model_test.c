@@ -3,6 +3,7 @@
  * Random steps against a model.  Trackers of userspace come and go, they add, remove
  * and list ranges, and collect pages that they have given up, slots are created, moved
  * and deleted below them, and two vCPUs write and read.  Who is asked gives any reply.
+ * The same again, where the CPU does some writes itself, in steps.
  * After each step, all is as in the model.
  */
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include "model.h"
 
 static uint32_t seed;
+static uint32_t tracker_flags;
 static int nr_steps;
 static int step;		/* 0 before the first and after the last */
 static char what[256];		/* the step does */
@@ -63,15 +65,20 @@ static uint8_t pick_reply(uint8_t *data)
 
 static void do_write(struct model *m)
 {
-	int vcpu = tg_pick(MODEL_VCPUS), len = 1 << tg_pick(5), page = pick_page(m), offset;
+	bool steps = tracker_flags & KVM_PAGE_TRACKER_STEP && tg_pick(2);
+	int vcpu = tg_pick(MODEL_VCPUS), len = steps ? 4 : 1 << tg_pick(5);
+	int page = pick_page(m), offset;
 	uint64_t data = tg_random_u64();
 
 	if (page < 0)
 		return;
 	offset = pick_offset(m, page, len);
-	say("vCPU %d writes 0x%lx, %d bytes, to 0x%lx", vcpu, data, len,
-	    model_gpa(page) + offset);
-	model_write(m, &m->vcpus[vcpu], page * PAGE_SIZE + offset, len, data);
+	say("vCPU %d writes 0x%lx, %d bytes%s, to 0x%lx", vcpu, data, len,
+	    steps ? " that KVM cannot emulate" : "", model_gpa(page) + offset);
+	if (steps)
+		model_step(m, &m->vcpus[vcpu], page * PAGE_SIZE + offset, data);
+	else
+		model_write(m, &m->vcpus[vcpu], page * PAGE_SIZE + offset, len, data);
 }
 
 /* So that not only writes make SPTEs. */
@@ -114,7 +121,8 @@ static void do_add(struct model *m)
 	t = pick_tracker(m, &i);
 	if (!t)
 		return;
-	action = tg_pick(t->waits ? TRACKER_ONCE + 1 : TRACKER_EXIT + 1);
+	/* To be stepped, a write must not have more than four questions. */
+	action = tg_pick(t->waits || (tracker_flags && i > 1) ? TRACKER_ONCE + 1 : TRACKER_EXIT + 1);
 	pick_range(&page, &nr);
 	say("tracker %d adds 0x%lx, %d pages, action %d", i, model_gpa(page), nr, action);
 	model_add(t, page, nr, action);
@@ -271,7 +279,7 @@ static void do_tracker(struct model *m)
 	say("tracker %d is closed, created or attached", i);
 	if (!t->exists)
 		model_create_tracker(m, t, KVM_PAGE_TRACK_MIN_EVENTS << tg_pick(3),
-				     kinds[tg_pick(ARRAY_SIZE(kinds))]);
+				     tracker_flags | kinds[tg_pick(ARRAY_SIZE(kinds))]);
 	else if (!tg_pick(3))
 		model_close_tracker(t);
 }
@@ -309,6 +317,7 @@ static void do_step(struct model *m)
 
 static void test_model(struct tiny_guest *g)
 {
+	uint64_t steps = tg_stat(g, "page_track_steps");
 	struct model m;
 
 	tg_seed(seed);
@@ -319,16 +328,25 @@ static void test_model(struct tiny_guest *g)
 	say("the end");
 	model_free(&m);
 	step = 0;
-	pr_info("Events: %lu before writes, %lu after, %lu of these of the action once\n",
-		m.before, m.after, m.after_once);
+	steps = tg_stat(g, "page_track_steps") - steps;
+	TEST_ASSERT(tracker_flags ? steps && m.stepped : !steps, "%lu steps, %lu told", steps, m.stepped);
+	pr_info("Events: %lu before writes, %lu after, of these %lu of the action once, %lu of %lu steps\n",
+		m.before, m.after, m.after_once, m.stepped, steps);
 	pr_info("Replies: %lu allow, %lu skip, %lu replace\n", m.replies[0], m.replies[1],
 		m.replies[2]);
+}
+
+static void test_steps(struct tiny_guest *g)
+{
+	tracker_flags = KVM_PAGE_TRACKER_STEP;
+	test_model(g);
 }
 
 int main(int argc, char *argv[])
 {
 	static const struct tg_case cases[] = {
 		{ "random steps", test_model, TG_4LEVEL_BIT },
+		{ "the same, some writes by the CPU", test_steps, TG_4LEVEL_BIT, true },
 	};
 
 	tracker_require();
