@@ -128,8 +128,9 @@ struct kvm_page_track_notifier_node {
 	 * @access: valid during the call
 	 * @action: what the tracker gave when it added the gfn
 	 *
-	 * Returns an enum kvm_page_track_verdict, or an error that KVM_RUN ends
-	 * with if this is a fault, and that else counts as KVM_PAGE_TRACK_STOP.
+	 * Returns an enum kvm_page_track_verdict, -EAGAIN for KVM_PAGE_TRACK_STOP
+	 * without a call of the trackers behind this one, or an error that KVM_RUN
+	 * ends with if this is a fault, and that else counts as KVM_PAGE_TRACK_STOP.
 	 * If @access->too_late, that counts as KVM_PAGE_TRACK_GO_ON.
 	 * Context: as track_write.
 	 */
@@ -139,12 +140,15 @@ struct kvm_page_track_notifier_node {
 
 	/*
 	 * KVM emulated a guest write to a gfn that this tracker tracked before
-	 * the write, or tracks now, and has committed it to guest memory.
+	 * the write, or tracks now, and has committed it to guest memory.  Or, if
+	 * this tracker has track_access, the CPU did it since another tracker
+	 * wanted that: @new is what is there afterwards, up to 64 bytes, or none
+	 * if they cannot be read at once.
 	 *
 	 * @gpa:    guest physical address of the first byte written
 	 * @gva:    its linear address
 	 * @new:    the bytes written
-	 * @bytes:  how many, 1 or more; the write does not cross a page
+	 * @bytes:  how many, 1 or more but for that; the write does not cross a page
 	 * @action: what the tracker gave when it added the gfn
 	 *
 	 * Context: the vCPU's thread, in a kvm->srcu read section.  May sleep,

@@ -116,22 +116,11 @@ static void tell_once(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 		push_event(vcpu, tracker, event);
 }
 
-/* Has the tracker that is told been asked for the step? */
-static bool was_allowed(struct kvm_vcpu *vcpu)
-{
-	const struct kvm_page_track_stepped *stepped = kvm_page_track_stepped(vcpu);
-
-	if (!stepped || !stepped->opened)
-		return false;
-
-	if (stepped->done)
-		kvm_page_track_forget_allowed(vcpu);
-	return true;
-}
 
 static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
 			  int bytes, u8 action, struct kvm_page_track_notifier_node *node)
 {
+	const struct kvm_page_track_stepped *stepped = kvm_page_track_stepped(vcpu);
 	struct kvm_page_track_event event = {
 		.gpa = gpa,
 		.gva = gva,
@@ -141,9 +130,14 @@ static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 
 		.flags = KVM_PAGE_TRACK_EVENT_GVA,
 	};
 
-	/* What could not be asked is told. */
+	/* Whatever was allowed for the instruction is done, or was not needed. */
+	if (stepped && stepped->done)
+		kvm_page_track_forget_allowed(vcpu);
+
+	/* What could not be asked is told; who has opened the page for a step was. */
 	if (action == KVM_PAGE_TRACK_ACTION_EXIT &&
-	    (was_allowed(vcpu) || page_track_was_asked(vcpu, gpa, bytes, node->id)))
+	    ((stepped && stepped->opened) ||
+	     page_track_was_asked(vcpu, gpa, bytes, node->id)))
 		return;
 
 	if (bytes > sizeof(event.data))
@@ -292,9 +286,6 @@ static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *a
 		kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
 		return KVM_PAGE_TRACK_STOP;
 	}
-
-	/* What it does in a step, KVM cannot emulate. */
-	access->unemulated |= kvm_page_track_in_step(vcpu);
 
 	if (action == KVM_PAGE_TRACK_ACTION_EXIT)
 		return access->data || access->unemulated ? ask(vcpu, tracker, access) :

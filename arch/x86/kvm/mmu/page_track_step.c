@@ -55,7 +55,7 @@
 #include "x86.h"
 
 /* Pages that one step can open, and trackers that it tells of each. */
-#define MAX_PAGES	8
+#define MAX_PAGES	32
 #define MAX_TRACKERS	8
 
 /* No tracker has it. */
@@ -64,8 +64,11 @@
 /* Of trackers that change what they track while a step sleeps, others wait. */
 #define MAX_RECHECKED	4
 
-/* Of so many #UDs without a step that comes to its end, the last one is the instruction's. */
-#define MAX_UNDEFINED	8
+/*
+ * Of so many #UDs without a step that comes to its end, the last one is the instruction's.
+ * A guest that changes its code meanwhile may win a race often, but not as often as that.
+ */
+#define MAX_UNDEFINED	128
 
 /* How often a page can be opened again, since it has come to be a page table. */
 #define MAX_AGAIN	2
@@ -106,6 +109,20 @@ static struct open_page *find_page(struct kvm_page_track_step *step, gfn_t gfn)
 	}
 
 	return NULL;
+}
+
+/* Does somebody track @gfn who has to know all that is written, which a step does not? */
+static bool is_open_to_none(struct kvm *kvm, gfn_t gfn)
+{
+	struct kvm_page_track_notifier_node *n = NULL;
+	u8 action;
+
+	while ((n = page_track_find_next(kvm, n, gfn, &action))) {
+		if (n->track_write && !n->track_access)
+			return true;
+	}
+
+	return false;
 }
 
 static bool is_rechecked(const struct kvm_page_track_step *step, u64 id)
@@ -158,7 +175,7 @@ bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 	struct kvm_page_track_step *step = vcpu->arch.page_track->step;
 	struct open_page *page = find_page(step, gfn);
 
-	if (!page)
+	if (!page || is_open_to_none(vcpu->kvm, gfn))
 		return false;
 
 	page->written = true;
@@ -206,7 +223,7 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	WRITE_ONCE(step->may_have_written, false);
 	WRITE_ONCE(step->nr, step->nr + 1);
 	if (!start_step(vcpu))
-		return 1;
+		return -EAGAIN;
 
 	WRITE_ONCE(vcpu->kvm->arch.page_track_has_stepped, true);
 	step->nr_pages = 0;
@@ -247,7 +264,7 @@ static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *
 	kvm_mmu_unshadow_gfn(vcpu->kvm, gfn);
 
 	if (!page) {
-		if (step->nr_pages == MAX_PAGES)
+		if (step->nr_pages == MAX_PAGES || is_open_to_none(vcpu->kvm, gfn))
 			return 0;
 		page = &step->pages[step->nr_pages++];
 		page->access = *access;
@@ -278,9 +295,6 @@ int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
 		r = enter_view(vcpu);
 		if (r <= 0)
 			return r;
-		/* It was another vCPU's turn. */
-		if (!kvm_page_track_in_step(vcpu))
-			return 1;
 	}
 
 	return open_page(vcpu, access, action, n);
@@ -473,10 +487,11 @@ bool page_track_is_undefined(struct kvm_vcpu *vcpu)
 {
 	struct kvm_page_track_step *step = vcpu->arch.page_track->step;
 
-	if (step->nr_undefined < MAX_UNDEFINED)
-		step->nr_undefined++;
+	if (++step->nr_undefined < MAX_UNDEFINED)
+		return false;
 
-	return step->nr_undefined == MAX_UNDEFINED;
+	step->nr_undefined = 0;
+	return true;
 }
 
 void kvm_page_track_free_step(struct kvm_vcpu *vcpu)

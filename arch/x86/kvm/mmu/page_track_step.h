@@ -65,8 +65,9 @@ static inline unsigned long kvm_page_track_step_dr6(unsigned long dr6, unsigned 
  * What is not done to its end, because of an exception or of another exit, is told if it
  * may have written to the page.  If the bytes cannot be read without sleeping, there are 0.
  *
- * Returns 1 if the guest is to go on, where the vCPU may have to fault again first; 0 if
- * there can be no step, or the page cannot be open; or -ENOMEM.  The MMU may have no root
+ * Returns 1 if the guest is to go on; 0 if there can be no step, or the page cannot be open,
+ * as also for a tracker that has track_write and no track_access; -EAGAIN if it was another
+ * vCPU's turn, and @vcpu has to fault again; or -ENOMEM.  The MMU may have no root
  * behind it: nothing more is to be done with a fault but to have the guest fault again.
  * Context: track_access of @n, kvm->srcu held, may sleep.
  */

@@ -23,8 +23,8 @@ bool page_track_can_step_insn(struct kvm_vcpu *vcpu)
 
 	if (ctxt->opcode_len == 2) {
 		switch (ctxt->b) {
-		case 0x01:		/* VMRUN to INVLPGA: VMSAVE saves SYSENTER_CS */
-			if (ctxt->modrm >= 0xd8 && ctxt->modrm <= 0xdf)
+		case 0x01:		/* ENCLU; VMRUN to INVLPGA: VMSAVE saves SYSENTER_CS */
+			if (ctxt->modrm >= 0xd7 && ctxt->modrm <= 0xdf)
 				return false;
 			break;
 		case 0x05:		/* SYSCALL */
@@ -33,6 +33,10 @@ bool page_track_can_step_insn(struct kvm_vcpu *vcpu)
 		case 0x35:		/* SYSEXIT */
 		case 0xb2:		/* LSS */
 			return false;
+		case 0xae:		/* TPAUSE, as long as it likes; not MFENCE */
+			if (ctxt->modrm >= 0xf0 && ctxt->modrm <= 0xf7 && ctxt->op_bytes == 2)
+				return false;
+			break;
 		}
 	}
 
@@ -42,6 +46,11 @@ bool page_track_can_step_insn(struct kvm_vcpu *vcpu)
 		case 0x8e:		/* MOV to a segment register */
 		case 0x9c:		/* PUSHF */
 		case 0x9d:		/* POPF */
+			return false;
+		case 0xc7:		/* XBEGIN */
+			if (ctxt->modrm == 0xf8)
+				return false;
+			break;
 		case 0xcc ... 0xcf:	/* INT3, INT n, INTO, IRET */
 		case 0xf1:		/* INT1 */
 		case 0xfa:		/* CLI */

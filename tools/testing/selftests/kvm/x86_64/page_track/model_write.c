@@ -36,17 +36,19 @@ static void check_ranges(struct model *m, int page)
 }
 
 /*
- * If the page is tracked, the CPU faults, and each "once" has its event and is over.
- * Returns whether KVM emulates the write.
+ * If the page is tracked, the CPU faults, maybe in a step, and each "once" has its event and
+ * is over.  Returns whether the page is tracked still.
  */
-static bool fault(struct model *m, const struct write *w)
+static bool fault(struct model *m, const struct write *w, bool steps)
 {
 	struct kvm_page_track_event want;
 	struct model_tracker *t;
-	bool emulated = false;
+	bool tracked = false;
 
 	want = tracker_untracked_event(w->g, MODEL_VA + w->pos, MODEL_GPA + w->pos);
 	want.rip = w->rip;
+	if (steps)
+		want.flags |= KVM_PAGE_TRACK_EVENT_UNEMULATED;
 
 	for (t = m->trackers; t < m->trackers + MODEL_TRACKERS; t++) {
 		if (t->action[w->page] == TRACKER_ONCE) {
@@ -54,9 +56,9 @@ static bool fault(struct model *m, const struct write *w)
 			TRACKER_ASSERT_EVENT(&t->t, &want);
 			m->before++;
 		}
-		emulated |= t->action[w->page] != MODEL_NONE;
+		tracked |= t->action[w->page] != MODEL_NONE;
 	}
-	return emulated;
+	return tracked;
 }
 
 /* The first created after @last, or of all, that has to be asked. */
@@ -152,7 +154,7 @@ static void follow(struct model *m, struct write *w, int nr)
 
 	/* The order of the pages is the CPU's; those emulated fault on the lower first. */
 	for (i = 0; i < nr && !emulated; i++)
-		emulated = fault(m, &w[i]);
+		emulated = fault(m, &w[i], false);
 
 	/* All are asked before one is written. */
 	for (i = 0; i < nr && emulated; i++)
@@ -260,13 +262,14 @@ void model_step(struct model *m, struct tiny_guest *g, int pos, uint32_t data)
 	struct kvm_regs regs = { .rdi = MODEL_VA + pos, .rax = data };
 	struct write w[2];
 	int i, nr = split(w, g, pos, sizeof(data), 0, (uint8_t *)&data);
+	bool steps = false;
 
 	tg_start(g, TG_STORE4_MOVD, &regs);
 	vcpu_run(g->vcpu);
 	m->shadow_changed = m->shadowed;
 
 	for (i = 0; i < nr; i++) {
-		fault(m, &w[i]);
+		steps |= fault(m, &w[i], steps);
 		ask_step(m, &w[i]);
 	}
 	tg_assert_ended(g);

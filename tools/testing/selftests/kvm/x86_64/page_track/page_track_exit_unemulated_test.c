@@ -4,6 +4,7 @@
  * page is tracked, and nobody writes there before it allows that (finding 5).
  */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "ask.h"
@@ -312,6 +313,63 @@ static void test_step_changes(struct tiny_guest *g)
 	tracker_close(&other);
 }
 
+#define OTHER_GPA	(ASK_GPA + 2 * PAGE_SIZE)
+#define OTHER_VA	(ASK_VA + 2 * PAGE_SIZE)
+#define NR_TURNS	200
+
+struct other {
+	struct tiny_guest g;
+	bool ends;
+};
+
+static void *step_elsewhere(void *arg)
+{
+	struct kvm_regs regs = { .rdi = OTHER_VA };
+	struct other *other = arg;
+
+	while (!READ_ONCE(other->ends))
+		TEST_ASSERT(tg_run(&other->g, TG_FXSAVE, &regs), "A fault");
+	return NULL;
+}
+
+/* Whoever was asked opens the page, also if another vCPU had its turn first. */
+static void test_step_turns(struct tiny_guest *g)
+{
+	struct tracker t[2], third;
+	struct kvm_page_track_event e;
+	struct other other = {};
+	pthread_t thread;
+	int i;
+
+	tg_map(g, ASK_VA, ASK_GPA);
+	tg_map(g, OTHER_VA, OTHER_GPA);
+	tg_add_vcpu(g, &other.g, 1);
+	for (i = 0; i < 2; i++) {
+		tracker_create(g->vm, &t[i], 64, KVM_PAGE_TRACKER_STEP, i + 1);
+		tracker_add(&t[i], ASK_GPA, PAGE_SIZE, i ? TRACKER_NOTIFY : TRACKER_EXIT);
+	}
+	tracker_create(g->vm, &third, 32, KVM_PAGE_TRACKER_STEP | KVM_PAGE_TRACKER_LOSSY, 3);
+	tracker_add(&third, OTHER_GPA, PAGE_SIZE, TRACKER_NOTIFY);
+	pthread_create(&thread, NULL, step_elsewhere, &other);
+
+	for (i = 0; i < NR_TURNS; i++) {
+		*(uint32_t *)addr_gpa2hva(g->vm, ASK_GPA) = 0;
+		ask(g, 1);
+		ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+		tg_assert_ended(g);
+		TRACKER_ASSERT_EMPTY(&t[0]);
+		TEST_ASSERT(tracker_pop_finished(&t[1], &e) &&
+			    e.flags & KVM_PAGE_TRACK_EVENT_STEPPED, "Step %d was not told", i);
+		TRACKER_ASSERT_EMPTY(&t[1]);
+	}
+
+	WRITE_ONCE(other.ends, true);
+	pthread_join(thread, NULL);
+	for (i = 0; i < 2; i++)
+		tracker_close(&t[i]);
+	tracker_close(&third);
+}
+
 int main(void)
 {
 	static const struct tg_case cases[] = {
@@ -326,6 +384,7 @@ int main(void)
 		  true },
 		{ "or if the tracker's ranges change, no others", test_step_changes,
 		  TG_4LEVEL_BIT, true },
+		{ "and whoever steps meanwhile", test_step_turns, TG_4LEVEL_BIT, true },
 	};
 
 	tracker_require();
