@@ -62,6 +62,33 @@ static void run_steps(struct tiny_guest *g, enum tg_op op, int offset)
 	tracker_close(&t);
 }
 
+/* The second page is not there: what may be in the first one is told, and told again later. */
+static void test_unfinished(struct tiny_guest *g)
+{
+	const uint64_t offset = PAGE_SIZE - 256;
+	struct kvm_regs regs = { .rdi = VA + offset };
+	struct kvm_page_track_event e;
+	struct tracker t;
+
+	tg_map(g, VA, GPA);
+	tracker_create(g->vm, &t, 64, KVM_PAGE_TRACKER_STEP, 0);
+	tracker_add(&t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
+	TEST_ASSERT(!tg_run(g, TG_FXSAVE, &regs), "No fault");
+	do {
+		TEST_ASSERT(tracker_pop(&t, &e), "Nothing was told");
+		TEST_ASSERT_EQ(e.flags & ~KVM_PAGE_TRACK_EVENT_GVA,
+			       KVM_PAGE_TRACK_EVENT_STEPPED | KVM_PAGE_TRACK_EVENT_UNFINISHED);
+		TEST_ASSERT_EQ(e.gpa, GPA + offset);
+	} while (tracker_count(&t));
+
+	tg_map(g, VA + PAGE_SIZE, GPA + PAGE_SIZE);
+	tg_flush(g);
+	TEST_ASSERT(tg_run(g, TG_FXSAVE, &regs), "A fault");
+	check_event(g, &t, TG_FXSAVE, offset);
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
 /* Its shadow pages go with the last tracker, but not before. */
 static void test_view(struct tiny_guest *g)
 {
@@ -127,6 +154,7 @@ int main(void)
 		{ "a store by AVX", test_avx, TG_ALL_MODES, true },
 		{ "xsave", test_xsave, TG_ALL_MODES, true },
 		{ "fxsave in 64-bit mode", test_fxsave, TG_4LEVEL_BIT, true },
+		{ "fxsave that comes half way", test_unfinished, TG_4LEVEL_BIT, true },
 		{ "the view goes with the last tracker", test_view, TG_4LEVEL_BIT, true },
 		{ "a store by SSE", test_sse, TG_ALL_MODES, true },
 	};
