@@ -236,10 +236,12 @@ static void test_device(struct guest *g, const struct insn *insn)
 		.rsp = DATA_VA(PRESENT) + PAGE_SIZE + 8,
 	};
 	static struct outcome got[2];
+	uint32_t exit;
 
 	fill(g);
 	protect(g, PROT_READ);
 	run(g, insn, false, &regs, &got[0]);
+	exit = g->vcpu->run->exit_reason;
 	protect(g, PROT_READ | PROT_WRITE);
 	run(g, insn, false, &got[0].regs, &got[1]);
 	ksft_test_result(got[0].error == EFAULT && got[0].regs.rsp == regs.rsp &&
@@ -247,6 +249,8 @@ static void test_device(struct guest *g, const struct insn *insn)
 			 got[1].regs.rsp == regs.rsp - 8,
 			 "%s with a stack that the host cannot write: errno %d, RSP %lld too low\n",
 			 insn->name, got[0].error, regs.rsp - got[0].regs.rsp);
+	ksft_test_result(exit != KVM_EXIT_MMIO, "%s leaves no exit for the device: %u\n",
+			 insn->name, exit);
 }
 
 /* From @before bytes before the second page on, which does cross if that is one. */

@@ -62,6 +62,27 @@ static void run_steps(struct tiny_guest *g, enum tg_op op, int offset)
 	tracker_close(&t);
 }
 
+/* A page that a step has opened is closed to the next one, which opens another. */
+static void test_closed(struct tiny_guest *g)
+{
+	const uint64_t offset = PAGE_SIZE - 256;
+	struct kvm_regs regs = { .rdi = VA + PAGE_SIZE };
+	struct tracker t;
+
+	map_pages(g);
+	tracker_create(g->vm, &t, 64, KVM_PAGE_TRACKER_STEP, 0);
+	tracker_add(&t, GPA, 2 * PAGE_SIZE, TRACKER_NOTIFY);
+	TEST_ASSERT(tg_run(g, TG_FXSAVE, &regs), "A fault");
+	check_event(g, &t, TG_FXSAVE, PAGE_SIZE);
+
+	regs.rdi = VA + offset;
+	TEST_ASSERT(tg_run(g, TG_FXSAVE, &regs), "A fault");
+	check_event(g, &t, TG_FXSAVE, offset);
+	check_event(g, &t, TG_FXSAVE, PAGE_SIZE);
+	TRACKER_ASSERT_EMPTY(&t);
+	tracker_close(&t);
+}
+
 /* The second page is not there: what may be in the first one is told, and told again later. */
 static void test_unfinished(struct tiny_guest *g)
 {
@@ -154,6 +175,7 @@ int main(void)
 		{ "a store by AVX", test_avx, TG_ALL_MODES, true },
 		{ "xsave", test_xsave, TG_ALL_MODES, true },
 		{ "fxsave in 64-bit mode", test_fxsave, TG_4LEVEL_BIT, true },
+		{ "what is open is closed behind a step", test_closed, TG_4LEVEL_BIT, true },
 		{ "fxsave that comes half way", test_unfinished, TG_4LEVEL_BIT, true },
 		{ "the view goes with the last tracker", test_view, TG_4LEVEL_BIT, true },
 		{ "a store by SSE", test_sse, TG_ALL_MODES, true },
