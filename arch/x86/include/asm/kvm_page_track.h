@@ -143,7 +143,9 @@ struct kvm_page_track_notifier_node {
 	 * the write, or tracks now, and has committed it to guest memory.  Or, if
 	 * this tracker has track_access, the CPU did it since another tracker
 	 * wanted that: @new is what is there afterwards, up to 64 bytes, or none
-	 * if they cannot be read at once.
+	 * if they cannot be read at once.  Without track_access, nobody else has
+	 * the CPU do that to the gfn, but for a step that is under way when this
+	 * tracker adds it: a write of that one may be missed.
 	 *
 	 * @gpa:    guest physical address of the first byte written
 	 * @gva:    its linear address
@@ -275,7 +277,8 @@ int kvm_page_track_remove_range(struct kvm *kvm,
  * *@nr_pages how many gfns in a row are tracked from there with one *@action.
  *
  * Returns 0, or with nothing stored -EINVAL if there is no such @mode, -ESRCH if @n
- * is not registered, or -ENOENT if nothing is tracked from *@gfn on.
+ * is not registered, -ENOENT if nothing is tracked from *@gfn on, or -EINTR if the caller is
+ * killed.
  * Context: process, may sleep; takes kvm->slots_arch_lock.
  */
 int kvm_page_track_next_range(struct kvm *kvm, struct kvm_page_track_notifier_node *n,

@@ -130,9 +130,8 @@ static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 
 		.flags = KVM_PAGE_TRACK_EVENT_GVA,
 	};
 
-	/* Whatever was allowed for the instruction is done, or was not needed. */
 	if (stepped && stepped->done)
-		kvm_page_track_forget_allowed(vcpu);
+		page_track_forget_done(vcpu, stepped->rip, stepped->event);
 
 	/* What could not be asked is told; who has opened the page for a step was. */
 	if (action == KVM_PAGE_TRACK_ACTION_EXIT &&

@@ -273,6 +273,15 @@ static bool is_where_allowed(struct kvm_vcpu *vcpu, const struct kvm_page_track_
 	return !memcmp(&now, &q->allowed_place, sizeof(now));
 }
 
+void page_track_forget_done(struct kvm_vcpu *vcpu, u64 rip, bool event)
+{
+	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
+
+	if (q && q->allowed_place.regs[VCPU_REGS_RIP] == rip &&
+	    !!q->allowed_place.event == event)
+		q->nr_allowed = 0;
+}
+
 /* If an interrupt came first, and led to an exit, the instruction is still to come. */
 void __kvm_page_track_end_run(struct kvm_vcpu *vcpu)
 {

@@ -97,6 +97,9 @@ int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_n
 bool page_track_is_allowed(struct kvm_vcpu *vcpu, gpa_t gpa,
 			   const struct kvm_page_track_notifier_node *n);
 
+/* The instruction at @rip, or the delivery of an event there, is done: so is what was allowed. */
+void page_track_forget_done(struct kvm_vcpu *vcpu, u64 rip, bool event);
+
 /*
  * Have the tracker give the page up, with which the CPU does the access, if it still asks
  * for it.  Returns 0 or more, or an error.

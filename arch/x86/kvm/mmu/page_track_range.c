@@ -50,7 +50,7 @@ static int next_part_in_turn(struct kvm *kvm, struct kvm_page_track_notifier_nod
 		return -EAGAIN;
 	}
 
-	/* All of it. */
+	/* All of it, however far that goes. */
 	part->end = part->gfn;
 	page_track_next_part(n, mode, ULONG_MAX, part);
 	return 0;

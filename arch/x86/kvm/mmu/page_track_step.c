@@ -75,6 +75,8 @@
 
 struct open_page {
 	struct kvm_page_track_access access;
+	/* When it was known to be open to somebody. */
+	u64 generation;
 	/* It was mapped writable, and may have been zapped since then. */
 	bool written;
 	u64 ids[MAX_TRACKERS];
@@ -111,18 +113,23 @@ static struct open_page *find_page(struct kvm_page_track_step *step, gfn_t gfn)
 	return NULL;
 }
 
-/* Does somebody track @gfn who has to know all that is written, which a step does not? */
-static bool is_open_to_none(struct kvm *kvm, gfn_t gfn)
+/* Does nobody track @page who has to know all that is written, which a step does not? */
+static bool may_be_open(struct kvm *kvm, struct open_page *page)
 {
+	u64 generation = kvm_page_track_generation(kvm);
 	struct kvm_page_track_notifier_node *n = NULL;
 	u8 action;
 
-	while ((n = page_track_find_next(kvm, n, gfn, &action))) {
+	if (page->generation == generation)
+		return true;
+
+	while ((n = page_track_find_next(kvm, n, gpa_to_gfn(page->access.gpa), &action))) {
 		if (n->track_write && !n->track_access)
-			return true;
+			return false;
 	}
 
-	return false;
+	page->generation = generation;
+	return true;
 }
 
 static bool is_rechecked(const struct kvm_page_track_step *step, u64 id)
@@ -175,7 +182,7 @@ bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 	struct kvm_page_track_step *step = vcpu->arch.page_track->step;
 	struct open_page *page = find_page(step, gfn);
 
-	if (!page || is_open_to_none(vcpu->kvm, gfn))
+	if (!page || !may_be_open(vcpu->kvm, page))
 		return false;
 
 	page->written = true;
@@ -228,6 +235,7 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	WRITE_ONCE(vcpu->kvm->arch.page_track_has_stepped, true);
 	step->nr_pages = 0;
 	step->stepped.rip = kvm_rip_read(vcpu);
+	step->stepped.event = delivers;
 	vcpu->arch.page_track_step_kind = delivers ? KVM_PAGE_TRACK_STEP_EVENT :
 						KVM_PAGE_TRACK_STEP_INSN;
 	kvm_mmu_set_view(vcpu, true);
@@ -264,13 +272,17 @@ static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *
 	kvm_mmu_unshadow_gfn(vcpu->kvm, gfn);
 
 	if (!page) {
-		if (step->nr_pages == MAX_PAGES || is_open_to_none(vcpu->kvm, gfn))
+		if (step->nr_pages == MAX_PAGES)
 			return 0;
-		page = &step->pages[step->nr_pages++];
+		page = &step->pages[step->nr_pages];
 		page->access = *access;
 		page->access.data = NULL;
+		page->generation = 0;
 		page->written = false;
 		page->nr_ids = 0;
+		if (!may_be_open(vcpu->kvm, page))
+			return 0;
+		step->nr_pages++;
 	}
 
 	/* What the vCPU needs in order to write to the page may be shadowed again each time. */
@@ -381,11 +393,11 @@ static void tell_page(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step,
 			call_track_write(vcpu, page, data, bytes, page->actions[i], n);
 	}
 
-	/* Those who came meanwhile, and those who are not asked before. */
+	/* Those who came meanwhile.  Who is never asked before knows of no steps. */
 	step->stepped.opened = false;
 	n = NULL;
 	while ((n = page_track_find_next(vcpu->kvm, n, gpa_to_gfn(gpa), &action))) {
-		if (find_id(page, n->id) < 0)
+		if (n->track_access && find_id(page, n->id) < 0)
 			call_track_write(vcpu, page, data, bytes, action, n);
 	}
 }

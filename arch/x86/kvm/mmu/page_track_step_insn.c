@@ -13,6 +13,18 @@
 #include "page_track_step.h"
 #include "x86.h"
 
+static bool has_operand_size_prefix(const struct x86_emulate_ctxt *ctxt)
+{
+	const u8 *byte;
+
+	for (byte = ctxt->fetch.data; byte < ctxt->fetch.ptr && *byte != 0x0f; byte++) {
+		if (*byte == 0x66)
+			return true;
+	}
+
+	return false;
+}
+
 /*
  * The guest must not see TF, nor that IF is clear.  What reads, saves or writes them, or is
  * not followed by its #DB, cannot be stepped.
@@ -34,7 +46,8 @@ bool page_track_can_step_insn(struct kvm_vcpu *vcpu)
 		case 0xb2:		/* LSS */
 			return false;
 		case 0xae:		/* TPAUSE, as long as it likes; not MFENCE */
-			if (ctxt->modrm >= 0xf0 && ctxt->modrm <= 0xf7 && ctxt->op_bytes == 2)
+			if (ctxt->modrm >= 0xf0 && ctxt->modrm <= 0xf7 &&
+			    has_operand_size_prefix(ctxt))
 				return false;
 			break;
 		}

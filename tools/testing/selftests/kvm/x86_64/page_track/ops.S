@@ -58,6 +58,13 @@ tg_ops:
 	movd %eax, %xmm0
 	movd %xmm0, (%rdi)
 	tg_end
+	mov %rax, %dr6
+	fxsave (%rdi)
+	mov %dr6, %rax
+	tg_end
+1:	fxsave (%rdi)
+	jmp 1b
+	tg_end
 	tg_op invlpg (%rdi)
 	tg_op mov %rax, %cr3
 	mov %cr4, %rcx

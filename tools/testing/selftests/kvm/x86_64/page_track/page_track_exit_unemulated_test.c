@@ -313,6 +313,29 @@ static void test_step_changes(struct tiny_guest *g)
 	tracker_close(&other);
 }
 
+/* The same instruction again, where nothing but memory has changed. */
+static void test_step_again(struct tiny_guest *g)
+{
+	uint64_t steps = tg_stat(g, "page_track_steps");
+	struct tracker t;
+	int i;
+
+	tg_map(g, ASK_VA, ASK_GPA);
+	tracker_create(g->vm, &t, 64, KVM_PAGE_TRACKER_STEP, 1);
+	tracker_add(&t, ASK_GPA, PAGE_SIZE, TRACKER_EXIT);
+
+	/* If it is not asked, it goes on for ever. */
+	alarm(30);
+	ask_start(g, TG_SPIN_FXSAVE, 0);
+	for (i = 0; i < NR_STEPS; i++) {
+		assert_asked_at(g, ASK_GPA);
+		TG_ASSERT_STAT(g, "page_track_steps", steps + i);
+		ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
+	}
+	alarm(0);
+	tracker_close(&t);
+}
+
 #define OTHER_GPA	(ASK_GPA + 2 * PAGE_SIZE)
 #define OTHER_VA	(ASK_VA + 2 * PAGE_SIZE)
 #define NR_TURNS	200
@@ -384,6 +407,7 @@ int main(void)
 		  true },
 		{ "or if the tracker's ranges change, no others", test_step_changes,
 		  TG_4LEVEL_BIT, true },
+		{ "and each time", test_step_again, TG_4LEVEL_BIT, true },
 		{ "and whoever steps meanwhile", test_step_turns, TG_4LEVEL_BIT, true },
 	};
 

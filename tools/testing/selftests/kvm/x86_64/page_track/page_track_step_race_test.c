@@ -239,10 +239,52 @@ static void test_race(struct tiny_guest *g)
 	tracker_close(&race.t);
 }
 
+#define CROSSING	(PAGE_SIZE - 256)
+#define NR_CROSSING	200
+
+static void *step_second_page(void *arg)
+{
+	struct kvm_regs regs = { .rdi = VA + PAGE_SIZE };
+	struct worker *w = arg;
+
+	while (!__atomic_load_n(&w->val, __ATOMIC_ACQUIRE))
+		TEST_ASSERT(tg_run(&w->g, TG_FXSAVE, &regs), "A fault");
+	return NULL;
+}
+
+/* A page that another vCPU has open is not open to this one. */
+static void test_other_pages(struct tiny_guest *g)
+{
+	struct kvm_regs regs = { .rdi = VA + CROSSING };
+	struct kvm_page_track_event e;
+	struct worker w = {};
+	struct tracker t;
+	int i, told;
+
+	tg_map(g, VA, GPA);
+	tg_map(g, VA + PAGE_SIZE, GPA + PAGE_SIZE);
+	tg_add_vcpu(g, &w.g, 1);
+	tracker_create(g->vm, &t, 4096, KVM_PAGE_TRACKER_STEP | KVM_PAGE_TRACKER_WAIT, 0);
+	tracker_add(&t, GPA, NR_PAGES * PAGE_SIZE, TRACKER_NOTIFY);
+	pthread_create(&w.thread, NULL, step_second_page, &w);
+
+	for (i = 0; i < NR_CROSSING; i++) {
+		TEST_ASSERT(tg_run(g, TG_FXSAVE, &regs), "A fault");
+		for (told = 0; tracker_pop_finished(&t, &e);)
+			told += e.vcpu_id == g->vcpu->id;
+		TEST_ASSERT(told == NR_PAGES, "Of %d pages, %d were told", NR_PAGES, told);
+	}
+
+	__atomic_store_n(&w.val, 1, __ATOMIC_RELEASE);
+	pthread_join(w.thread, NULL);
+	tracker_close(&t);
+}
+
 int main(int argc, char *argv[])
 {
 	static const struct tg_case cases[] = {
 		{ "steps of several vCPUs at once", test_race, TG_4LEVEL_BIT, true },
+		{ "what one has open, others have not", test_other_pages, TG_4LEVEL_BIT, true },
 	};
 
 	nr_rounds = tg_get_rounds(argc, argv, 20);
