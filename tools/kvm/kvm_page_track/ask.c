@@ -274,7 +274,8 @@ static int run(int argc, char **argv)
 		"Stop each write of a VM to ranges of guest physical addresses before it is\n"
 		"done, and ask what is to become of it.\n"
 		"\vKeys are read from stdin.  Writes that --rip, --cr3 and --vcpu do not select\n"
-		"are allowed.  What the CPU has to do alone (\"unemulated\") can be allowed only." };
+		"are allowed.  What the CPU has to do alone, \"unemulated\", can be allowed only."
+	};
 	struct ask a = { .follower = {
 		.event = on_question, .ignored = allow, .idle = idle } };
 	enum end end;

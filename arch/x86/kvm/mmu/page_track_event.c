@@ -116,7 +116,6 @@ static void tell_once(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 		push_event(vcpu, tracker, event);
 }
 
-
 static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 *new,
 			  int bytes, u8 action, struct kvm_page_track_notifier_node *node)
 {

@@ -41,8 +41,7 @@ enum tg_op {
 	TG_STORE32_AVX,	/* 32 bytes, zero unless the host sets ymm0 */
 	TG_STORE4_SSE,	/* *rdi = xmm0 */
 	TG_STORE4_MOVD,	/* *rdi = eax, which KVM cannot emulate */
-	TG_DR6_FXSAVE,	/* dr6 = rax, fxsave, rax = dr6 */
-	TG_SPIN_FXSAVE,	/* fxsave to rdi for ever */
+	TG_SPIN_FXSAVE,	/* fxsave for ever */
 	TG_INVLPG,
 	TG_WRITE_CR3,	/* cr3 = rax */
 	TG_FLUSH_CR4,	/* toggle CR4.PGE twice, ecx is a scratch register */

@@ -58,10 +58,6 @@ tg_ops:
 	movd %eax, %xmm0
 	movd %xmm0, (%rdi)
 	tg_end
-	mov %rax, %dr6
-	fxsave (%rdi)
-	mov %dr6, %rax
-	tg_end
 1:	fxsave (%rdi)
 	jmp 1b
 	tg_end

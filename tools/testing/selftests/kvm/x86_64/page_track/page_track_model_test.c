@@ -122,7 +122,8 @@ static void do_add(struct model *m)
 	if (!t)
 		return;
 	/* To be stepped, a write must not have more than four questions. */
-	action = tg_pick(t->waits || (tracker_flags && i > 1) ? TRACKER_ONCE + 1 : TRACKER_EXIT + 1);
+	action = tg_pick(t->waits || (tracker_flags && i > 1) ? TRACKER_ONCE + 1 :
+							       TRACKER_EXIT + 1);
 	pick_range(&page, &nr);
 	say("tracker %d adds 0x%lx, %d pages, action %d", i, model_gpa(page), nr, action);
 	model_add(t, page, nr, action);

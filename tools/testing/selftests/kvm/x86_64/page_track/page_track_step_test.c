@@ -12,7 +12,6 @@
 #define VA		0x40000000ul
 #define GPA		tg_data(0)
 #define ROUNDS		3
-#define DR6		0xffff0ff1ul	/* B0, and what is always there */
 
 static void map_pages(struct tiny_guest *g)
 {
@@ -81,22 +80,6 @@ static void test_closed(struct tiny_guest *g)
 	check_event(g, &t, TG_FXSAVE, offset);
 	check_event(g, &t, TG_FXSAVE, PAGE_SIZE);
 	TRACKER_ASSERT_EMPTY(&t);
-	tracker_close(&t);
-}
-
-/* DR6 keeps what the guest has there, also if KVM lets it have the register. */
-static void test_dr6(struct tiny_guest *g)
-{
-	struct kvm_regs regs = { .rdi = VA, .rax = DR6 };
-	uint64_t steps = tg_stat(g, "page_track_steps");
-	struct tracker t;
-
-	map_pages(g);
-	tracker_create(g->vm, &t, 64, KVM_PAGE_TRACKER_STEP, 0);
-	tracker_add(&t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
-	TEST_ASSERT(tg_run(g, TG_DR6_FXSAVE, &regs), "A fault");
-	TG_ASSERT_STAT(g, "page_track_steps", steps + 1);
-	TEST_ASSERT_EQ(regs.rax, DR6);
 	tracker_close(&t);
 }
 
@@ -193,7 +176,6 @@ int main(void)
 		{ "xsave", test_xsave, TG_ALL_MODES, true },
 		{ "fxsave in 64-bit mode", test_fxsave, TG_4LEVEL_BIT, true },
 		{ "what is open is closed behind a step", test_closed, TG_4LEVEL_BIT, true },
-		{ "DR6 is the guest's", test_dr6, TG_4LEVEL_BIT, true },
 		{ "fxsave that comes half way", test_unfinished, TG_4LEVEL_BIT, true },
 		{ "the view goes with the last tracker", test_view, TG_4LEVEL_BIT, true },
 		{ "a store by SSE", test_sse, TG_ALL_MODES, true },
