@@ -125,9 +125,8 @@ static void note_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault
 	/* Otherwise the fault was in a second dimension. */
 	access->gva_valid = vcpu->arch.mmu == &vcpu->arch.root_mmu && !tdp_enabled;
 	access->page_walk = fault->error_code & PFERR_GUEST_PAGE_MASK;
-	/* KVM can emulate instructions, but not the delivery, nor what the CPU steps. */
-	access->unemulated = kvm_event_needs_reinjection(vcpu) ||
-			     vcpu->arch.mmu->root_role.step;
+	/* KVM can emulate instructions, but not the delivery. */
+	access->unemulated = kvm_event_needs_reinjection(vcpu);
 	access->page_ready = !is_error_noslot_pfn(fault->pfn);
 
 	page_track_look_up_anew(vcpu, fault->gfn);

@@ -285,6 +285,9 @@ static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *a
 		return KVM_PAGE_TRACK_STOP;
 	}
 
+	/* What it does in a step, KVM cannot emulate. */
+	access->unemulated |= kvm_page_track_in_step(vcpu);
+
 	if (action == KVM_PAGE_TRACK_ACTION_EXIT)
 		return access->data || access->unemulated ? ask(vcpu, tracker, access) :
 		       KVM_PAGE_TRACK_WANT_DATA;

@@ -12,6 +12,7 @@
 
 #include "cases.h"
 #include "model.h"
+#include "stats.h"
 
 static uint32_t seed;
 static uint32_t tracker_flags;
@@ -330,7 +331,8 @@ static void test_model(struct tiny_guest *g)
 	model_free(&m);
 	step = 0;
 	steps = tg_stat(g, "page_track_steps") - steps;
-	TEST_ASSERT(tracker_flags ? steps && m.stepped : !steps, "%lu steps, %lu told", steps, m.stepped);
+	TEST_ASSERT(tracker_flags ? steps && m.stepped : !steps, "%lu steps, %lu told", steps,
+		    m.stepped);
 	pr_info("Events: %lu before writes, %lu after, of these %lu of the action once, %lu of %lu steps\n",
 		m.before, m.after, m.after_once, m.stepped, steps);
 	pr_info("Replies: %lu allow, %lu skip, %lu replace\n", m.replies[0], m.replies[1],
