@@ -75,7 +75,7 @@
 
 struct open_page {
 	struct kvm_page_track_access access;
-	/* When it was known to be open to somebody. */
+	/* The last one that may_be_open() has found right. */
 	u64 generation;
 	/* It was mapped writable, and may have been zapped since then. */
 	bool written;
@@ -275,11 +275,8 @@ static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *
 		if (step->nr_pages == MAX_PAGES)
 			return 0;
 		page = &step->pages[step->nr_pages];
-		page->access = *access;
+		*page = (struct open_page) { .access = *access };
 		page->access.data = NULL;
-		page->generation = 0;
-		page->written = false;
-		page->nr_ids = 0;
 		if (!may_be_open(vcpu->kvm, page))
 			return 0;
 		step->nr_pages++;
