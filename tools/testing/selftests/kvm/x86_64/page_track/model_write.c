@@ -35,6 +35,20 @@ static void check_ranges(struct model *m, int page)
 	}
 }
 
+/* The next event but for steps that were interrupted is @want, of any RIP. */
+static void assert_finished(struct model_tracker *t, struct kvm_page_track_event want)
+{
+	struct kvm_page_track_event got;
+
+	TEST_ASSERT(tracker_pop_finished(&t->t, &got), "A step was not told");
+	want.seq = got.seq;
+	want.time = got.time;
+	want.rip = got.rip;
+	TEST_ASSERT(!memcmp(&want, &got, sizeof(got)),
+		    "A step: gpa 0x%llx, len %u, phase %u, flags 0x%x, wanted 0x%llx, 0x%x, or bytes",
+		    got.gpa, got.len, got.phase, got.flags, want.gpa, want.flags);
+}
+
 /*
  * If the page is tracked, the CPU faults, maybe in a step, and each "once" has its event and
  * is over.  Returns whether the page is tracked still.
@@ -53,7 +67,10 @@ static bool fault(struct model *m, const struct write *w, bool steps)
 	for (t = m->trackers; t < m->trackers + MODEL_TRACKERS; t++) {
 		if (t->action[w->page] == TRACKER_ONCE) {
 			model_untrack(t, w->page);
-			TRACKER_ASSERT_EVENT(&t->t, &want);
+			if (steps)
+				assert_finished(t, want);
+			else
+				TRACKER_ASSERT_EVENT(&t->t, &want);
 			m->before++;
 		}
 		tracked |= t->action[w->page] != MODEL_NONE;
@@ -231,7 +248,7 @@ static void ask_step(struct model *m, const struct write *w)
 /* Whoever has notify is told what is there then, to the end of the page. */
 static void tell_step(struct model *m, const struct write *w)
 {
-	struct kvm_page_track_event want, got;
+	struct kvm_page_track_event want;
 	int left = PAGE_SIZE - w->pos % PAGE_SIZE;
 	struct model_slot *s = model_find_slot(m, w->page);
 	uint8_t *mem = s->mem + w->pos - s->first * PAGE_SIZE;
@@ -245,13 +262,7 @@ static void tell_step(struct model *m, const struct write *w)
 	for (t = m->trackers; t < m->trackers + MODEL_TRACKERS; t++) {
 		if (t->action[w->page] != TRACKER_NOTIFY)
 			continue;
-		TEST_ASSERT(tracker_pop_finished(&t->t, &got), "A step was not told");
-		want.seq = got.seq;
-		want.time = got.time;
-		want.rip = got.rip;
-		TEST_ASSERT(!memcmp(&want, &got, sizeof(got)),
-			    "A step: gpa 0x%llx, len %u, phase %u, flags 0x%x, wanted 0x%llx, 0x%x, or bytes",
-			    got.gpa, got.len, got.phase, got.flags, want.gpa, want.flags);
+		assert_finished(t, want);
 		m->after++;
 		m->stepped++;
 	}
