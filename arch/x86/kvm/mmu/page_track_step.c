@@ -9,7 +9,7 @@
  *    open.  Other vCPUs do not see it open.
  * 3. The vCPU comes back behind one instruction, as vendor code has set TF and intercepts
  *    all exceptions, since their delivery would save TF; or behind the event, by an
- *    immediate exit.  No other event is injected.  Another vCPU may change the code
+ *    immediate exit; INT n and INT3 are such events.  No other one is injected.  Another vCPU may change the code
  *    meanwhile: what cannot be stepped, and any user may do, exits or faults, and is left
  *    to the guest.
  * 4. If it faults on the way, on what the view does not map yet, the step goes on.  If
@@ -210,10 +210,12 @@ static bool start_step(struct kvm_vcpu *vcpu)
 static int enter_view(struct kvm_vcpu *vcpu)
 {
 	bool delivers = kvm_event_needs_reinjection(vcpu);
+	bool injects = !delivers && page_track_is_soft_int(vcpu);
 	struct kvm_page_track_step *step;
 
 	/* What nested guests do is up to their hypervisor's page tables as well. */
-	if (is_guest_mode(vcpu) || (!delivers && !page_track_can_step_insn(vcpu)))
+	if (is_guest_mode(vcpu) ||
+	    (!delivers && !injects && !page_track_can_step_insn(vcpu)))
 		return 0;
 
 	step = vcpu->arch.page_track->step;
@@ -235,9 +237,14 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	WRITE_ONCE(vcpu->kvm->arch.page_track_has_stepped, true);
 	step->nr_pages = 0;
 	step->stepped.rip = kvm_rip_read(vcpu);
-	step->stepped.event = delivers;
-	vcpu->arch.page_track_step_kind = delivers ? KVM_PAGE_TRACK_STEP_EVENT :
-						KVM_PAGE_TRACK_STEP_INSN;
+	step->stepped.event = delivers || injects;
+	if (injects)
+		page_track_inject_soft_int(vcpu);
+
+	if (!step->stepped.event)
+		vcpu->arch.page_track_step_loads = page_track_insn_loads(vcpu);
+	vcpu->arch.page_track_step_kind = step->stepped.event ? KVM_PAGE_TRACK_STEP_EVENT :
+								KVM_PAGE_TRACK_STEP_INSN;
 	kvm_mmu_set_view(vcpu, true);
 	return 1;
 }

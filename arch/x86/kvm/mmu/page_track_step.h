@@ -12,7 +12,11 @@
 
 #include "page_track_access.h"
 
-/* vcpu->arch.page_track_step_kind: what the vCPU does in the view, if it is there. */
+/*
+ * vcpu->arch.page_track_step_kind: what the vCPU does in the view, if it is there.  Of one
+ * instruction, vcpu->arch.page_track_step_loads has those of TF and IF that it loads itself,
+ * if it comes to its end.
+ */
 enum kvm_page_track_step_kind {
 	KVM_PAGE_TRACK_NO_STEP,
 	/* One instruction. */
@@ -25,6 +29,22 @@ enum kvm_page_track_step_kind {
 static inline bool kvm_page_track_steps_insn(struct kvm_vcpu *vcpu)
 {
 	return unlikely(vcpu->arch.page_track_step_kind == KVM_PAGE_TRACK_STEP_INSN);
+}
+
+/*
+ * The guest's flags behind a step: TF and IF of @before, as they are not those of the step,
+ * unless the instruction was executed, if @done, and has loaded them.
+ */
+static inline unsigned long kvm_page_track_step_rflags(struct kvm_vcpu *vcpu, bool done,
+						       unsigned long before,
+						       unsigned long rflags)
+{
+	unsigned long own = X86_EFLAGS_TF | X86_EFLAGS_IF;
+
+	if (done)
+		own &= ~vcpu->arch.page_track_step_loads;
+
+	return (rflags & ~own) | (before & own);
 }
 
 /* Is @vcpu to take an event, and to come back before the first instruction? */
@@ -111,11 +131,16 @@ void kvm_page_track_wait_for_step(struct kvm *kvm,
 				  const struct kvm_page_track_notifier_node *n);
 
 /*
- * Can @vcpu step the instruction that KVM's emulator has failed to do, with TF, without IF?
+ * Of the instruction that KVM's emulator has failed to do: can @vcpu step it, with TF and
+ * without IF?  Which of the two does it load?  Or does it lead to an event and no more, and
+ * can that be injected in its stead?
  *
  * Context: @vcpu's thread, behind that failure.
  */
 bool page_track_can_step_insn(struct kvm_vcpu *vcpu);
+u32 page_track_insn_loads(struct kvm_vcpu *vcpu);
+bool page_track_is_soft_int(struct kvm_vcpu *vcpu);
+void page_track_inject_soft_int(struct kvm_vcpu *vcpu);
 
 /*
  * Is the #UD that has just ended a step of @vcpu the instruction's own?

@@ -27,7 +27,8 @@ static bool has_operand_size_prefix(const struct x86_emulate_ctxt *ctxt)
 
 /*
  * The guest must not see TF, nor that IF is clear.  What reads, saves or writes them, or is
- * not followed by its #DB, cannot be stepped.
+ * not followed by its #DB, cannot be stepped.  But IRET loads both, and all that INT n and
+ * INT3 do is to lead to an event.
  */
 bool page_track_can_step_insn(struct kvm_vcpu *vcpu)
 {
@@ -64,7 +65,7 @@ bool page_track_can_step_insn(struct kvm_vcpu *vcpu)
 			if (ctxt->modrm == 0xf8)
 				return false;
 			break;
-		case 0xcc ... 0xcf:	/* INT3, INT n, INTO, IRET */
+		case 0xcc ... 0xce:	/* INT3, INT n, INTO */
 		case 0xf1:		/* INT1 */
 		case 0xfa:		/* CLI */
 		case 0xfb:		/* STI */
@@ -73,6 +74,45 @@ bool page_track_can_step_insn(struct kvm_vcpu *vcpu)
 	}
 
 	return kvm_x86_call(can_step)(vcpu);
+}
+
+/* TF and IF that an IRET loads, IF only if it may change it. */
+u32 page_track_insn_loads(struct kvm_vcpu *vcpu)
+{
+	const struct x86_emulate_ctxt *ctxt = vcpu->arch.emulate_ctxt;
+	int iopl = (kvm_get_rflags(vcpu) & X86_EFLAGS_IOPL) >> X86_EFLAGS_IOPL_BIT;
+
+	if (ctxt->opcode_len != 1 || ctxt->b != 0xcf)
+		return 0;
+
+	return kvm_x86_call(get_cpl)(vcpu) > iopl ? X86_EFLAGS_TF :
+						    X86_EFLAGS_TF | X86_EFLAGS_IF;
+}
+
+/* What INT n and INT3 lead to can be injected, with the length of the instruction. */
+bool page_track_is_soft_int(struct kvm_vcpu *vcpu)
+{
+	const struct x86_emulate_ctxt *ctxt = vcpu->arch.emulate_ctxt;
+
+	if (ctxt->opcode_len != 1 || !is_protmode(vcpu) ||
+	    kvm_get_rflags(vcpu) & X86_EFLAGS_VM)
+		return false;
+
+	/* A breakpoint may be the VMM's. */
+	return ctxt->b == 0xcd ||
+	       (ctxt->b == 0xcc && !(vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP));
+}
+
+void page_track_inject_soft_int(struct kvm_vcpu *vcpu)
+{
+	const struct x86_emulate_ctxt *ctxt = vcpu->arch.emulate_ctxt;
+
+	vcpu->arch.event_exit_inst_len = ctxt->_eip - ctxt->eip;
+	if (ctxt->b == 0xcc)
+		kvm_requeue_exception(vcpu, BP_VECTOR);
+	else
+		kvm_queue_interrupt(vcpu, ctxt->src.val, true);
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
 
 /*

@@ -8,7 +8,7 @@
 
 #include "exact.h"
 
-#define NR_VECTORS	0x22
+#define NR_VECTORS	0x82
 #define CODE_SELECTOR	0x8
 #define DATA_SELECTOR	0x10
 

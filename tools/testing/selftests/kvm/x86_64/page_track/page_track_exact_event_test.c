@@ -31,6 +31,7 @@ struct event {
 
 static const struct event events[] = {
 	{ "int $0x21", { 0xcd, 0x21 }, 0, NONE, 0x21 },
+	{ "int $0x81", { 0xcd, 0x81 }, 0, NONE, 0x81 },
 	{ "int3", { 0xcc }, 0, NONE, BP_VECTOR },
 	{ "icebp", { 0xf1 }, 0, NONE, DB_VECTOR, false, true },
 	{ "#DE", { 0xf7, 0xf1 }, 0, NONE, DE_VECTOR },
