@@ -241,10 +241,8 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	if (injects)
 		page_track_inject_soft_int(vcpu);
 
-	if (!step->stepped.event)
-		vcpu->arch.page_track_step_loads = page_track_insn_loads(vcpu);
 	vcpu->arch.page_track_step_kind = step->stepped.event ? KVM_PAGE_TRACK_STEP_EVENT :
-								KVM_PAGE_TRACK_STEP_INSN;
+								page_track_insn_kind(vcpu);
 	kvm_mmu_set_view(vcpu, true);
 	return 1;
 }

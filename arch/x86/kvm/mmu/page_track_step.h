@@ -12,15 +12,13 @@
 
 #include "page_track_access.h"
 
-/*
- * vcpu->arch.page_track_step_kind: what the vCPU does in the view, if it is there.  Of one
- * instruction, vcpu->arch.page_track_step_loads has those of TF and IF that it loads itself,
- * if it comes to its end.
- */
+/* vcpu->arch.page_track_step_kind: what the vCPU does in the view, if it is there. */
 enum kvm_page_track_step_kind {
 	KVM_PAGE_TRACK_NO_STEP,
-	/* One instruction. */
+	/* One instruction; one that loads TF, if it comes to its end; or TF and IF. */
 	KVM_PAGE_TRACK_STEP_INSN,
+	KVM_PAGE_TRACK_STEP_LOADS_TF,
+	KVM_PAGE_TRACK_STEP_LOADS_TF_IF,
 	/* It takes the event that KVM injects. */
 	KVM_PAGE_TRACK_STEP_EVENT,
 };
@@ -28,7 +26,18 @@ enum kvm_page_track_step_kind {
 /* Is @vcpu to execute one instruction, and no more?  Context: any of @vcpu's thread. */
 static inline bool kvm_page_track_steps_insn(struct kvm_vcpu *vcpu)
 {
-	return unlikely(vcpu->arch.page_track_step_kind == KVM_PAGE_TRACK_STEP_INSN);
+	return unlikely(vcpu->arch.page_track_step_kind >= KVM_PAGE_TRACK_STEP_INSN &&
+			vcpu->arch.page_track_step_kind < KVM_PAGE_TRACK_STEP_EVENT);
+}
+
+/* Which flags does the instruction load?  TF, TF and IF, or 0. */
+static inline unsigned long kvm_page_track_step_loads(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->arch.page_track_step_kind == KVM_PAGE_TRACK_STEP_LOADS_TF_IF)
+		return X86_EFLAGS_TF | X86_EFLAGS_IF;
+
+	return vcpu->arch.page_track_step_kind == KVM_PAGE_TRACK_STEP_LOADS_TF ?
+	       X86_EFLAGS_TF : 0;
 }
 
 /*
@@ -42,7 +51,7 @@ static inline unsigned long kvm_page_track_step_rflags(struct kvm_vcpu *vcpu, bo
 	unsigned long own = X86_EFLAGS_TF | X86_EFLAGS_IF;
 
 	if (done)
-		own &= ~vcpu->arch.page_track_step_loads;
+		own &= ~kvm_page_track_step_loads(vcpu);
 
 	return (rflags & ~own) | (before & own);
 }
@@ -132,13 +141,13 @@ void kvm_page_track_wait_for_step(struct kvm *kvm,
 
 /*
  * Of the instruction that KVM's emulator has failed to do: can @vcpu step it, with TF and
- * without IF?  Which of the two does it load?  Or does it lead to an event and no more, and
- * can that be injected in its stead?
+ * without IF, and what kind of step is it then?  Or does it lead to an event and no more,
+ * and can that be injected in its stead?
  *
  * Context: @vcpu's thread, behind that failure.
  */
 bool page_track_can_step_insn(struct kvm_vcpu *vcpu);
-u32 page_track_insn_loads(struct kvm_vcpu *vcpu);
+enum kvm_page_track_step_kind page_track_insn_kind(struct kvm_vcpu *vcpu);
 bool page_track_is_soft_int(struct kvm_vcpu *vcpu);
 void page_track_inject_soft_int(struct kvm_vcpu *vcpu);
 

@@ -76,17 +76,17 @@ bool page_track_can_step_insn(struct kvm_vcpu *vcpu)
 	return kvm_x86_call(can_step)(vcpu);
 }
 
-/* TF and IF that an IRET loads, IF only if it may change it. */
-u32 page_track_insn_loads(struct kvm_vcpu *vcpu)
+/* IRET loads TF, and IF if it may change that. */
+enum kvm_page_track_step_kind page_track_insn_kind(struct kvm_vcpu *vcpu)
 {
 	const struct x86_emulate_ctxt *ctxt = vcpu->arch.emulate_ctxt;
 	int iopl = (kvm_get_rflags(vcpu) & X86_EFLAGS_IOPL) >> X86_EFLAGS_IOPL_BIT;
 
 	if (ctxt->opcode_len != 1 || ctxt->b != 0xcf)
-		return 0;
+		return KVM_PAGE_TRACK_STEP_INSN;
 
-	return kvm_x86_call(get_cpl)(vcpu) > iopl ? X86_EFLAGS_TF :
-						    X86_EFLAGS_TF | X86_EFLAGS_IF;
+	return kvm_x86_call(get_cpl)(vcpu) > iopl ? KVM_PAGE_TRACK_STEP_LOADS_TF :
+						    KVM_PAGE_TRACK_STEP_LOADS_TF_IF;
 }
 
 /* What INT n and INT3 lead to can be injected, with the length of the instruction. */

@@ -283,19 +283,34 @@ static void test_truncated(struct tiny_guest *g)
 	tracker_close(&t);
 }
 
+/* What the last 64 bytes of an FXSAVE are, i.e. XMM4 to XMM7. */
+static void set_xmm(struct tiny_guest *g, const uint8_t *bytes)
+{
+	struct kvm_xsave xsave;
+
+	vcpu_ioctl(g->vcpu, KVM_GET_XSAVE, &xsave);
+	/* XSTATE_BV */
+	xsave.region[512 / 4] |= XFEATURE_MASK_FP | XFEATURE_MASK_SSE;
+	memcpy(&xsave.region[(288 - 64) / 4], bytes, 64);
+	vcpu_ioctl(g->vcpu, KVM_SET_XSAVE, &xsave);
+}
+
 /* The last bytes of an FXSAVE, in a page that its first ones are not in. */
 static void test_longest(struct tiny_guest *g)
 {
 	struct kvm_regs regs = { .rdi = VA + PAGE_SIZE - (288 - 64) };
-	struct kvm_run *run = g->vcpu->run;
-	uint8_t other[64];
+	uint8_t other[64], saved[64];
 	struct tracker t;
+	int i;
 
 	init(g, &t);
 	tracker_remove(&t, GPA, PAGE_SIZE);
 	memset(other, 0x77, sizeof(other));
+	for (i = 0; i < sizeof(saved); i++)
+		saved[i] = 0x31 + 3 * i;
+	set_xmm(g, saved);
 	start(g, TG_FXSAVE, &regs);
-	assert_asked(g, VA + PAGE_SIZE, run->page_track.data, 64);
+	assert_asked(g, VA + PAGE_SIZE, saved, 64);
 	replace(g, other);
 	tg_assert_ended(g);
 	ASSERT_MEM(g, VA + PAGE_SIZE, other, 64);
