@@ -9,9 +9,9 @@
  *    open.  Other vCPUs do not see it open.
  * 3. The vCPU comes back behind one instruction, as vendor code has set TF and intercepts
  *    all exceptions, since their delivery would save TF; or behind the event, by an
- *    immediate exit; INT n and INT3 are such events.  No other one is injected.  Another vCPU may change the code
- *    meanwhile: what cannot be stepped, and any user may do, exits or faults, and is left
- *    to the guest.
+ *    immediate exit.  What INT n and INT3 lead to is such an event.  No other event is
+ *    injected.  Another vCPU may change the code meanwhile: what cannot be stepped, and
+ *    any user may do, exits or faults, and is left to the guest.
  * 4. If it faults on the way, on what the view does not map yet, the step goes on.  If
  *    that is another tracked page, its trackers are called as in step 1, and may open it
  *    as well.
@@ -95,6 +95,8 @@ struct kvm_page_track_step {
 	u64 rechecked[MAX_RECHECKED];
 	struct open_page pages[MAX_PAGES];
 	u8 nr_pages;
+	/* The event is that of an INT n or INT3, which was not executed. */
+	bool injected;
 	/* #UDs in steps since one came to its end. */
 	u8 nr_undefined;
 	/* While trackers are told, with an access. */
@@ -237,11 +239,12 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	WRITE_ONCE(vcpu->kvm->arch.page_track_has_stepped, true);
 	step->nr_pages = 0;
 	step->stepped.rip = kvm_rip_read(vcpu);
-	step->stepped.event = delivers || injects;
+	step->stepped.event = delivers;
+	step->injected = injects;
 	if (injects)
 		page_track_inject_soft_int(vcpu);
 
-	vcpu->arch.page_track_step_kind = step->stepped.event ? KVM_PAGE_TRACK_STEP_EVENT :
+	vcpu->arch.page_track_step_kind = delivers || injects ? KVM_PAGE_TRACK_STEP_EVENT :
 								page_track_insn_kind(vcpu);
 	kvm_mmu_set_view(vcpu, true);
 	return 1;
@@ -404,14 +407,27 @@ static void tell_page(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step,
 	}
 }
 
+static bool is_event_done(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
+{
+	/* If it led to another exception, that one is pending in its place. */
+	bool done = !kvm_event_needs_reinjection(vcpu) && !kvm_is_exception_pending(vcpu);
+
+	if (!step->injected || (done && kvm_rip_read(vcpu) != step->stepped.rip))
+		return done;
+
+	/* The guest is at the INT n still, and executes it, or what it has become. */
+	kvm_clear_interrupt_queue(vcpu);
+	vcpu->arch.exception.injected = false;
+	return false;
+}
+
 void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done)
 {
 	struct kvm_page_track_step *step = vcpu->arch.page_track->step;
 	int i;
 
-	/* If it led to another exception, that one is pending in its place. */
 	if (kvm_page_track_steps_event(vcpu))
-		done = !kvm_event_needs_reinjection(vcpu) && !kvm_is_exception_pending(vcpu);
+		done = is_event_done(vcpu, step);
 
 	step->stepped.done = done;
 	if (done) {

@@ -110,7 +110,7 @@ struct kvm_page_track_stepped {
 	/* The one that faulted, and the instruction's address. */
 	const struct kvm_page_track_access *access;
 	u64 rip;
-	/* Was it the delivery of an event there?  Was it executed to its end? */
+	/* Was an event being delivered there?  Was it, or the instruction, done to its end? */
 	bool event;
 	bool done;
 	/* Has the tracker that is told opened the page? */

@@ -34,6 +34,10 @@ bool page_track_can_step_insn(struct kvm_vcpu *vcpu)
 {
 	const struct x86_emulate_ctxt *ctxt = vcpu->arch.emulate_ctxt;
 
+	/* KVM could not read it. */
+	if (!ctxt->opcode_len)
+		return false;
+
 	if (ctxt->opcode_len == 2) {
 		switch (ctxt->b) {
 		case 0x01:		/* ENCLU; VMRUN to INVLPGA: VMSAVE saves SYSENTER_CS */

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cases.h"
 #include "exact.h"
@@ -15,6 +16,8 @@
 #define NR_EVENTS	64
 #define TARGET		(EXACT_CODE_GPA + EXACT_CODE_SIZE)
 #define SYSTEM_STACK	(EXACT_GPA + 0x400)
+/* The same code as at TARGET, where half an address does not lead to. */
+#define FAR_PAGE	(0x7f0000000000ul + EXACT_CODE_GPA)
 
 #define KERNEL_CS	0x8
 #define KERNEL_SS	0x10
@@ -35,54 +38,59 @@
 #define OPEN_INT	0x81	/* its gate is for users */
 #define CLOSED_INT	0x21
 
+#define BP_HANDLER	(EXACT_HANDLER_GPA + 4 * BP_VECTOR)
+#define NR_ASKED	20
+
 struct insn {
 	const char *name;
 	uint8_t code[4];
-	bool from_user;
-	uint16_t cs;		/* where an IRET leads to */
+	uint16_t from, to;	/* code segments: where it is, where an IRET leads to */
 	uint64_t rflags;	/* that IRET and SYSRET load */
 	uint64_t before;	/* IOPL and IF at the start */
 	int vector;
 	/*
-	 * With TF at the start, it has a #DB pending where the guest goes on after an exit,
-	 * and that of SYSRET comes one instruction late.
+	 * With TF at the start, Bochs has a #DB pending where the guest goes on after an exit,
+	 * and that of SYSRET comes one instruction late.  Intel's CPUs have SYSCALL in 64-bit
+	 * mode only.
 	 */
-	bool not_on_bochs;
+	bool only_amd;
 };
 
 static const struct insn insns[] = {
-	{ "iretq", { 0x48, 0xcf }, false, KERNEL_CS, IF, 0, ENDS },
-	{ "iretq that clears IF", { 0x48, 0xcf }, false, KERNEL_CS, AC, IF, ENDS },
-	{ "iretq that sets TF", { 0x48, 0xcf }, false, KERNEL_CS, IF | TF, IF, DB_VECTOR },
-	{ "iretq with TF", { 0x48, 0xcf }, false, KERNEL_CS, IF, IF | TF, DB_VECTOR, true },
-	{ "iretq to a user", { 0x48, 0xcf }, false, USER_CS, IF | IOPL, 0, ENDS },
-	{ "iretq to 32-bit code", { 0x48, 0xcf }, false, USER_CS32, IOPL, IF, ENDS },
-	{ "iretq to a user, with TF set", { 0x48, 0xcf }, false, USER_CS, IF | IOPL | TF, 0,
+	{ "iretq", { 0x48, 0xcf }, KERNEL_CS, KERNEL_CS, IF, 0, ENDS },
+	{ "iretq that clears IF", { 0x48, 0xcf }, KERNEL_CS, KERNEL_CS, AC, IF, ENDS },
+	{ "iretq that sets TF", { 0x48, 0xcf }, KERNEL_CS, KERNEL_CS, IF | TF, IF, DB_VECTOR },
+	{ "iretq with TF", { 0x48, 0xcf }, KERNEL_CS, KERNEL_CS, IF, IF | TF, DB_VECTOR, true },
+	{ "iretq to a user", { 0x48, 0xcf }, KERNEL_CS, USER_CS, IF | IOPL, 0, ENDS },
+	{ "iretq to 32-bit code", { 0x48, 0xcf }, KERNEL_CS, USER_CS32, IOPL, IF, ENDS },
+	{ "iretq to a user, with TF set", { 0x48, 0xcf }, KERNEL_CS, USER_CS, IF | IOPL | TF, 0,
 	  DB_VECTOR },
-	{ "iretq to no segment", { 0x48, 0xcf }, false, 0x40, IF, IF, GP_VECTOR },
-	{ "iretq with NT", { 0x48, 0xcf }, false, KERNEL_CS, IF, NT, GP_VECTOR },
-	{ "iretq of a user that may change IF", { 0x48, 0xcf }, true, USER_CS, IOPL,
+	{ "iretq to no segment", { 0x48, 0xcf }, KERNEL_CS, 0x40, IF, IF, GP_VECTOR },
+	{ "iretq with NT", { 0x48, 0xcf }, KERNEL_CS, KERNEL_CS, IF, NT, GP_VECTOR },
+	{ "iretq of a user that may change IF", { 0x48, 0xcf }, USER_CS, USER_CS, IOPL,
 	  IF | IOPL, ENDS },
-	{ "iretq of a user that may not", { 0x48, 0xcf }, true, USER_CS, TF, IF, DB_VECTOR },
-	{ "sysretq", { 0x48, 0x0f, 0x07 }, false, 0, IF | IOPL, 0, ENDS },
-	{ "sysretq that sets TF", { 0x48, 0x0f, 0x07 }, false, 0, IF | IOPL | TF, 0,
+	{ "iretq of a user that may not", { 0x48, 0xcf }, USER_CS, USER_CS, TF, IF, DB_VECTOR },
+	{ "sysretq", { 0x48, 0x0f, 0x07 }, KERNEL_CS, 0, IF | IOPL, 0, ENDS },
+	{ "sysretq that sets TF", { 0x48, 0x0f, 0x07 }, KERNEL_CS, 0, IF | IOPL | TF, 0,
 	  DB_VECTOR, true },
-	{ "sysretl", { 0x0f, 0x07 }, false, 0, AC | IOPL, IF, ENDS },
-	{ "sysretq of a user", { 0x48, 0x0f, 0x07 }, true, 0, 0, IF | IOPL, GP_VECTOR },
-	{ "int n", { 0xcd, OPEN_INT }, false, 0, 0, IF, OPEN_INT },
-	{ "int n of a user", { 0xcd, OPEN_INT }, true, 0, 0, IF | IOPL, OPEN_INT },
-	{ "int n of a user who may not", { 0xcd, CLOSED_INT }, true, 0, 0, IF | IOPL,
+	{ "sysretl", { 0x0f, 0x07 }, KERNEL_CS, 0, AC | IOPL, IF, ENDS },
+	{ "sysretq of a user", { 0x48, 0x0f, 0x07 }, USER_CS, 0, 0, IF | IOPL, GP_VECTOR },
+	{ "syscall", { 0x0f, 0x05 }, USER_CS, 0, 0, IF | IOPL | AC, ENDS },
+	{ "syscall of 32-bit code", { 0x0f, 0x05 }, USER_CS32, 0, 0, IF, ENDS, true },
+	{ "int n", { 0xcd, OPEN_INT }, KERNEL_CS, 0, 0, IF, OPEN_INT },
+	{ "int n of a user", { 0xcd, OPEN_INT }, USER_CS, 0, 0, IF | IOPL, OPEN_INT },
+	{ "int n of a user who may not", { 0xcd, CLOSED_INT }, USER_CS, 0, 0, IF | IOPL,
 	  GP_VECTOR },
-	{ "int n without a gate", { 0xcd, 0xf0 }, false, 0, 0, IF, GP_VECTOR },
-	{ "int3", { 0xcc }, false, 0, 0, IF, BP_VECTOR },
-	{ "int3 with TF", { 0xcc }, false, 0, 0, IF | TF, BP_VECTOR, true },
+	{ "int n without a gate", { 0xcd, 0xf0 }, KERNEL_CS, 0, 0, IF, GP_VECTOR },
+	{ "int3", { 0xcc }, KERNEL_CS, 0, 0, IF, BP_VECTOR },
+	{ "int3 with TF", { 0xcc }, KERNEL_CS, 0, 0, IF | TF, BP_VECTOR, true },
 };
 
 struct test {
 	struct exact x;
 	struct tracker t;
 	uint64_t table;		/* of the code, the stacks and the descriptors */
-	struct kvm_sregs kernel, user;
+	struct kvm_sregs kernel;
 };
 
 struct segments {
@@ -112,13 +120,26 @@ static void init_sregs(struct test *test)
 	vcpu_sregs_get(vcpu, &test->kernel);
 	test->kernel.gdt.limit = NR_DESCRIPTORS * 8 - 1;
 	test->kernel.efer |= EFER_SCE;
-	test->user = test->kernel;
-	test->user.cs.selector = USER_CS;
-	test->user.cs.dpl = 3;
-	test->user.ss.selector = USER_SS;
-	test->user.ss.dpl = 3;
 	vcpu_sregs_set(vcpu, &test->kernel);
 	vcpu_set_msr(vcpu, MSR_STAR, (uint64_t)USER_CS32 << 48 | (uint64_t)KERNEL_CS << 32);
+	vcpu_set_msr(vcpu, MSR_LSTAR, FAR_PAGE + (TARGET & ~PAGE_MASK));
+	vcpu_set_msr(vcpu, MSR_CSTAR, FAR_PAGE + (TARGET & ~PAGE_MASK));
+	vcpu_set_msr(vcpu, MSR_SYSCALL_MASK, IF | AC);
+}
+
+static void set_segments(struct test *test, uint16_t cs)
+{
+	struct kvm_sregs sregs = test->kernel;
+
+	sregs.cs.selector = cs;
+	sregs.cs.l = cs != USER_CS32;
+	sregs.cs.db = cs == USER_CS32;
+	if (cs != KERNEL_CS) {
+		sregs.cs.dpl = 3;
+		sregs.ss.selector = USER_SS;
+		sregs.ss.dpl = 3;
+	}
+	vcpu_sregs_set(test->x.g->vcpu, &sregs);
 }
 
 /* Users may access the page at @va. */
@@ -136,8 +157,8 @@ static void allow_users(struct tiny_guest *g, uint64_t va)
 static void set_frame(struct test *test, const struct insn *insn)
 {
 	uint64_t frame[] = {
-		TARGET, insn->cs, insn->rflags | X86_EFLAGS_FIXED, EXACT_TOP - 0x100,
-		insn->cs & 3 ? USER_SS : KERNEL_SS,
+		TARGET, insn->to, insn->rflags | X86_EFLAGS_FIXED, EXACT_TOP - 0x100,
+		insn->to & 3 ? USER_SS : KERNEL_SS,
 	};
 
 	memcpy(test->x.mem[0] + (EXACT_TOP & ~PAGE_MASK), frame, sizeof(frame));
@@ -168,8 +189,9 @@ static void run(struct test *test, const struct insn *insn, struct exact_outcome
 
 	regs.rflags = insn->before | X86_EFLAGS_FIXED;
 	regs.rcx = TARGET;
-	regs.r11 = insn->rflags | X86_EFLAGS_FIXED;
-	vcpu_sregs_set(x->g->vcpu, insn->from_user ? &test->user : &test->kernel);
+	/* The upper half does not matter, nor do bits that are no flags. */
+	regs.r11 = insn->rflags | ~0xffffffffull | 0x8028;
+	set_segments(test, insn->from);
 	exact_reset(x, &regs);
 	exact_run(x, o);
 	if (o->vector < 0 || o->vector >= 32)
@@ -253,12 +275,13 @@ static void test_insns(struct tiny_guest *g)
 	init_sregs(&test);
 	allow_users(g, EXACT_CODE_GPA);
 	allow_users(g, EXACT_GPA);
+	tg_map(g, FAR_PAGE, EXACT_CODE_GPA);
 	test.table = tg_entry_gpa(g, EXACT_CODE_GPA, 1) & PAGE_MASK;
 	tracker_create(g->vm, &test.t, NR_EVENTS,
 		       KVM_PAGE_TRACKER_STEP | KVM_PAGE_TRACKER_LOSSY, 0);
 
 	for (i = 0; i < ARRAY_SIZE(insns); i++) {
-		if (host_cpu_is_intel && insns[i].not_on_bochs)
+		if (host_cpu_is_intel && insns[i].only_amd)
 			continue;
 		r = run_insn(&test, &insns[i]);
 		nr_failed += r < 0;
@@ -273,10 +296,62 @@ static void test_insns(struct tiny_guest *g)
 	TEST_ASSERT(tg_shadowed() || host_cpu_is_intel || nr_stepped, "Nothing was stepped");
 }
 
+/* The handler of INT3 returns to a jump back to it: all is as it was, each time. */
+static void init_loop(struct test *test)
+{
+	static const uint8_t loop[] = { 0xcc, 0xeb, 0xfd }, iretq[] = { 0x48, 0xcf };
+	struct kvm_vm *vm = test->x.g->vm;
+	struct kvm_regs regs;
+
+	exact_init(&test->x, test->x.g, 64);
+	init_sregs(test);
+	set_descriptors(test);
+	memcpy(addr_gpa2hva(vm, EXACT_CODE_GPA), loop, sizeof(loop));
+	memcpy(addr_gpa2hva(vm, BP_HANDLER), iretq, sizeof(iretq));
+	regs = exact_regs(&test->x);
+	exact_reset(&test->x, &regs);
+}
+
+/* Userspace is asked for each INT3 and each IRET, and what it allows holds for one. */
+static void test_asked(struct tiny_guest *g)
+{
+	struct test test = { .x.g = g };
+	int i, nr_int3 = 0, nr_iret = 0;
+	struct kvm_regs regs;
+	uint64_t table;
+
+	if (tg_shadowed()) {
+		g->skip = "KVM walks page tables that it shadows itself";
+		return;
+	}
+
+	init_loop(&test);
+	table = tg_entry_gpa(g, EXACT_CODE_GPA, 1) & PAGE_MASK;
+	tracker_create(g->vm, &test.t, NR_EVENTS, KVM_PAGE_TRACKER_STEP, 0);
+	tracker_add(&test.t, table, PAGE_SIZE, TRACKER_EXIT);
+
+	/* If it is not asked, it goes on for ever. */
+	alarm(30);
+	for (i = 0; i < NR_ASKED; i++) {
+		vcpu_run(g->vcpu);
+		TEST_ASSERT_EQ(g->vcpu->run->exit_reason, KVM_EXIT_PAGE_TRACK);
+		TEST_ASSERT_EQ(g->vcpu->run->page_track.gpa & PAGE_MASK, table);
+		vcpu_regs_get(g->vcpu, &regs);
+		nr_int3 += regs.rip == EXACT_CODE_GPA;
+		nr_iret += regs.rip == BP_HANDLER;
+		g->vcpu->run->page_track.reply = KVM_PAGE_TRACK_REPLY_ALLOW;
+	}
+	alarm(0);
+	TEST_ASSERT(nr_int3 + nr_iret == NR_ASKED && nr_int3 > NR_ASKED / 3 &&
+		    nr_iret > NR_ASKED / 3, "%d times at INT3, %d at IRET", nr_int3, nr_iret);
+	tracker_close(&test.t);
+}
+
 int main(void)
 {
 	static const struct tg_case cases[] = {
 		{ "returns and interrupts", test_insns, TG_4LEVEL_BIT, true },
+		{ "each is asked for", test_asked, TG_4LEVEL_BIT, true },
 	};
 
 	tracker_require();
