@@ -21,6 +21,9 @@
  *    Else, the guest is where it was, or midway, or takes the exception of the instruction,
  *    and whatever it does next starts again.
  *
+ * A nested guest steps as well.  The view is one of the MMU that is in use, and L1 has no
+ * part in it: what would lead to L1 ends the step first, or waits for its end.
+ *
  * One vCPU of a VM is in the view at a time, so that none uses what another has opened.
  * A vCPU that has to step waits for the one before; those that need no step never wait.
  * A step ends before the vCPU sleeps for a page to be mapped, which may take userspace any
@@ -215,9 +218,7 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	bool injects = !delivers && page_track_is_soft_int(vcpu);
 	struct kvm_page_track_step *step;
 
-	/* What nested guests do is up to their hypervisor's page tables as well. */
-	if (is_guest_mode(vcpu) ||
-	    (!delivers && !injects && !page_track_can_step_insn(vcpu)))
+	if (!delivers && !injects && !page_track_can_step_insn(vcpu))
 		return 0;
 
 	step = vcpu->arch.page_track->step;

@@ -3,7 +3,8 @@
  * Page tracking, layer 2: the CPU does itself what KVM cannot emulate, see
  * page_track_step.c.
  *
- * Whatever has no other context is for the vCPU's thread.
+ * Whatever has no other context is for the vCPU's thread.  A vCPU in a step does not enter or
+ * leave guest mode.
  */
 #ifndef __KVM_X86_PAGE_TRACK_STEP_H
 #define __KVM_X86_PAGE_TRACK_STEP_H

@@ -102,9 +102,10 @@ bool page_track_is_soft_int(struct kvm_vcpu *vcpu)
 	    kvm_get_rflags(vcpu) & X86_EFLAGS_VM)
 		return false;
 
-	/* A breakpoint may be the VMM's. */
+	/* A breakpoint may be the VMM's, or L1's. */
 	return ctxt->b == 0xcd ||
-	       (ctxt->b == 0xcc && !(vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP));
+	       (ctxt->b == 0xcc && !is_guest_mode(vcpu) &&
+		!(vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP));
 }
 
 void page_track_inject_soft_int(struct kvm_vcpu *vcpu)
