@@ -10,7 +10,7 @@ selftests_anew() {
 		KHDR_INCLUDES="-isystem $build/headers/include" -j"$jobs" "${tests[@]}" >"$scratch" 2>&1 ||
 		{ cat "$scratch"; return 1; }
 	cat "$scratch"
-	no '(page_track|emulated_)[^ ]*: (warning|error)' "$scratch"
+	no ': (warning|error): ' "$scratch" # also in headers of others, by what we expand
 }
 
 # The command-line tool compiles without a warning, by two compilers, and passes its own

@@ -101,7 +101,7 @@ static void check_event(struct table *t, const struct kvm_page_track_event *e, u
 /* What KVM cannot emulate: was the page given up, or the instruction stepped? */
 static void check_unemulated(struct table *t, const struct kvm_page_track_event *e)
 {
-	uint64_t offset = e->gpa - EXACT_GPA;
+	uint64_t offset = e->gpa - EXACT_GPA, len = sizeof(e->data);
 
 	if (!(e->flags & KVM_PAGE_TRACK_EVENT_UNTRACKED) != t->steps)
 		return fail(t, t->steps ? "was given up" : "was not given up");
@@ -110,8 +110,9 @@ static void check_unemulated(struct table *t, const struct kvm_page_track_event 
 
 	if (e->rip != t->rip || e->phase != KVM_PAGE_TRACK_PHASE_AFTER || e->len)
 		fail(t, "a step is told as something else");
-	if (offset >= PAGE_SIZE || memcmp(e->data, t->x->mem[0] + offset,
-					  min_t(int, sizeof(e->data), PAGE_SIZE - offset)))
+	if (offset + len > PAGE_SIZE)
+		len = PAGE_SIZE - offset;
+	if (offset >= PAGE_SIZE || memcmp(e->data, t->x->mem[0] + offset, len))
 		fail(t, "the bytes of a step are not those in memory");
 }
 

@@ -312,7 +312,6 @@ static uint64_t create_tdp(struct kvm_vm *vm, uint64_t hole)
 void nested_op_create(struct nested_vm *n, bool tdp)
 {
 	static const int vectors[] = { DE_VECTOR, DB_VECTOR, UD_VECTOR, GP_VECTOR, PF_VECTOR };
-	struct vmx_pages *vmx;
 	uint64_t gva, ncr3 = 0;
 	int i;
 
@@ -337,14 +336,12 @@ void nested_op_create(struct nested_vm *n, bool tdp)
 	l2_stack += PAGE_SIZE - 8;
 	sync_global_to_guest(n->vm, l2_stack);
 
-	if (host_cpu_is_intel)
-		vmx = vcpu_alloc_vmx(n->vm, &gva);
-	else
-		vcpu_alloc_svm(n->vm, &gva);
 	if (tdp)
 		ncr3 = create_tdp(n->vm, n->gpa + (NESTED_OP_PAGES - 1) * PAGE_SIZE);
 	if (host_cpu_is_intel)
-		vmx->eptp_gpa = ncr3;
+		vcpu_alloc_vmx(n->vm, &gva)->eptp_gpa = ncr3;
+	else
+		vcpu_alloc_svm(n->vm, &gva);
 	vcpu_args_set(n->vcpu, 2, gva, ncr3);
 
 	vcpu_run(n->vcpu);

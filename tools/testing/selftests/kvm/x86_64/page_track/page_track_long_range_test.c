@@ -110,7 +110,7 @@ static void finish(struct tiny_guest *g, struct adder *a)
 static void assert_range(struct tracker *t, uint64_t from, uint64_t gpa, uint64_t size,
 			 uint32_t action)
 {
-	struct kvm_page_track_range range;
+	struct kvm_page_track_range range = {};
 
 	TEST_ASSERT(!tracker_next(t, from, &range) && range.gpa == gpa &&
 		    range.size == size && range.action == action,

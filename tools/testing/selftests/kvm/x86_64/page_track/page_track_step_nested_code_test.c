@@ -21,40 +21,34 @@
 #define FXSAVE_BYTE	0xae
 #define SYSCALL_BYTE	0x05
 
-/* What L2 counts. */
-uint64_t nested_code_syscalls, nested_code_bad;
-extern uint8_t nested_code_insn[];
-
-asm(".pushsection .text\n"
-    ".balign 8\n"
-    "nested_code_insn:\n\t"
-    "fxsave (%rdi)\n\t"
-    "jmp 2f\n"
-    "nested_code_landing:\n\t"
-    "incq nested_code_syscalls(%rip)\n\t"
-    "mov %r11, %rax\n\t"
-    "and $0x300, %eax\n\t"
-    "cmp $0x200, %eax\n\t"
-    "je 1f\n\t"
-    "incq nested_code_bad(%rip)\n"
-    "1:\tpush %r11\n\t"
-    "popfq\n"
-    "2:\tret\n"
-    ".popsection");
+/* Where L2 has the instruction; how often it was SYSCALL, and how often with other flags. */
+static uint64_t insn, nr_syscalls, nr_bad;
 
 static void l2_once(void)
 {
-	uint64_t landing;
+	uint64_t msr = MSR_LSTAR;
 
-	asm volatile("lea nested_code_landing(%%rip), %0" : "=r"(landing));
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE);
 	wrmsr(MSR_STAR, 8ull << 32);
-	wrmsr(MSR_LSTAR, landing);
 	wrmsr(MSR_SYSCALL_MASK, TRAP_FLAG | INTERRUPT_FLAG);
 
-	asm volatile("lea -128(%%rsp), %%rsp\n\tcall nested_code_insn\n\tlea 128(%%rsp), %%rsp"
-		     : : "D"(NESTED_OP_VA)
-		     : "rax", "rcx", "r11", "cc", "memory");
+	/* What the compiler has below its stack stays. */
+	asm volatile("lea -128(%%rsp), %%rsp\n\t"
+		     "lea 1f(%%rip), %%rax\n\tmov %%rax, %[insn]\n\t"
+		     "lea 2f(%%rip), %%rax\n\tmov %%rax, %%rdx\n\tshr $32, %%rdx\n\twrmsr\n\t"
+		     "jmp 1f\n\t"
+		     ".balign 8\n"
+		     "1:\tfxsave (%%rdi)\n\t"
+		     "jmp 4f\n"
+		     "2:\tincq %[syscalls]\n\t"
+		     "mov %%r11, %%rax\n\tand $0x300, %%eax\n\tcmp $0x200, %%eax\n\tje 3f\n\t"
+		     "incq %[bad]\n"
+		     "3:\tpush %%r11\n\tpopfq\n"
+		     "4:\tlea 128(%%rsp), %%rsp"
+		     : "+c"(msr), [insn] "=m"(insn), [syscalls] "+m"(nr_syscalls),
+		       [bad] "+m"(nr_bad)
+		     : "D"(NESTED_OP_VA)
+		     : "rax", "rdx", "r11", "cc", "memory");
 }
 
 struct flipper {
@@ -73,9 +67,10 @@ static void *flip(void *arg)
 	return NULL;
 }
 
+static const struct nested_op op = { NESTED_OP_CALL, .fn = l2_once };
+
 static void race(struct nested_vm *n, struct tracker *t, uint8_t *byte, int nr_rounds)
 {
-	static const struct nested_op op = { NESTED_OP_CALL, .fn = l2_once };
 	struct nested_op_outcome o;
 	struct kvm_page_track_event e;
 	int i;
@@ -95,27 +90,30 @@ static void race(struct nested_vm *n, struct tracker *t, uint8_t *byte, int nr_r
 
 static void test(bool tdp, int nr_rounds)
 {
+	struct nested_op_outcome o;
 	struct flipper f = {};
 	struct nested_vm n;
 	struct tracker t;
 	uint64_t steps;
 
 	nested_op_create(&n, tdp);
+	nested_op_run(&n, &op, &o);
+	sync_global_from_guest(n.vm, insn);
 	tracker_create(n.vm, &t, NR_EVENTS, KVM_PAGE_TRACKER_STEP, 0);
 	tracker_add(&t, n.gpa, PAGE_SIZE, TRACKER_NOTIFY);
 
-	f.byte = (uint8_t *)addr_gva2hva(n.vm, (uint64_t)nested_code_insn) + 1;
+	f.byte = (uint8_t *)addr_gva2hva(n.vm, insn) + 1;
 	pthread_create(&f.thread, NULL, flip, &f);
 	race(&n, &t, f.byte, nr_rounds);
 	WRITE_ONCE(f.stop, true);
 	pthread_join(f.thread, NULL);
 
-	sync_global_from_guest(n.vm, nested_code_syscalls);
-	sync_global_from_guest(n.vm, nested_code_bad);
+	sync_global_from_guest(n.vm, nr_syscalls);
+	sync_global_from_guest(n.vm, nr_bad);
 	steps = vm_get_stat(n.vm, "page_track_steps");
-	pr_info("%lu steps, %lu of the other instruction\n", steps, nested_code_syscalls);
-	TEST_ASSERT(steps && nested_code_syscalls, "One of the two never came");
-	TEST_ASSERT(!nested_code_bad, "%lu have saved other flags", nested_code_bad);
+	pr_info("%lu steps, %lu of the other instruction\n", steps, nr_syscalls);
+	TEST_ASSERT(steps && nr_syscalls, "One of the two never came");
+	TEST_ASSERT(!nr_bad, "%lu have saved other flags", nr_bad);
 
 	tracker_close(&t);
 	kvm_vm_free(n.vm);
