@@ -218,6 +218,10 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	bool injects = !delivers && page_track_is_soft_int(vcpu);
 	struct kvm_page_track_step *step;
 
+	/* That one would save the flags of the step. */
+	if (kvm_is_exception_pending(vcpu))
+		return -EAGAIN;
+
 	if (!delivers && !injects && !page_track_can_step_insn(vcpu))
 		return 0;
 

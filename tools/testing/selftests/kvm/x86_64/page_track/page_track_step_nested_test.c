@@ -19,6 +19,7 @@
 #define NR_EVENTS	4096
 #define ROUNDS		3
 #define MANY		400
+#define MAX_SENT	20000	/* interrupts, NMIs and signals meanwhile */
 #define AT		(NESTED_OP_VA + 0x40)
 /* FXSAVE there goes on in the next page. */
 #define CROSSING(page)	(NESTED_OP_VA + ((page) + 1) * PAGE_SIZE - 256)
@@ -246,7 +247,7 @@ static void *interrupt(void *arg)
 	struct interrupter *in = arg;
 	int i;
 
-	for (i = 0; !READ_ONCE(in->stop); i++) {
+	for (i = 0; i < MAX_SENT && !READ_ONCE(in->stop); i++) {
 		if (i % 8 == 7)
 			pthread_kill(in->vcpu_thread, SIGUSR1);
 		else
@@ -258,23 +259,47 @@ static void *interrupt(void *arg)
 
 static void end_run(int signal) {}
 
-/* Whenever KVM_RUN has ended for a signal, L2's state is set to what it is. */
-static int run_many(struct nested_vm *n, const struct nested_op *op, struct nested_op_outcome *o)
+static int count_finished(struct tracker *t)
+{
+	struct kvm_page_track_event e;
+	int nr = 0;
+
+	for (; tracker_pop_finished(t, &e); nr++)
+		TEST_ASSERT(e.flags & KVM_PAGE_TRACK_EVENT_STEPPED, "flags 0x%x", e.flags);
+	return nr;
+}
+
+static void restore_nested_state(struct kvm_vcpu *vcpu)
 {
 	static union {
 		struct kvm_nested_state state;
 		uint8_t size[16384];
 	} nested;
-	int nr = 0;
+
+	nested.state.size = sizeof(nested);
+	vcpu_nested_state_get(vcpu, &nested.state);
+	vcpu_nested_state_set(vcpu, &nested.state);
+}
+
+/* Whenever KVM_RUN has ended for a signal, L2's state is set to what it is. */
+static int run_many(struct nested_vm *n, const struct nested_op *op, struct nested_op_outcome *o,
+		    struct tracker *t, int *nr_finished)
+{
+	struct kvm_run *run = n->vcpu->run;
+	int nr = 0, r;
 
 	nested_op_start(n, op);
-	while (__vcpu_run(n->vcpu)) {
-		TEST_ASSERT(errno == EINTR, "errno %d", errno);
-		nested.state.size = sizeof(nested);
-		vcpu_nested_state_get(n->vcpu, &nested.state);
-		vcpu_nested_state_set(n->vcpu, &nested.state);
-		nr++;
-	}
+	do {
+		r = __vcpu_run(n->vcpu);
+		TEST_ASSERT(!r || errno == EINTR, "errno %d", errno);
+		*nr_finished += count_finished(t);
+		if (r) {
+			restore_nested_state(n->vcpu);
+			nr++;
+		}
+		/* The ring may have been full of what was interrupted. */
+	} while (r || run->exit_reason == KVM_EXIT_PAGE_TRACK);
+
 	nested_op_end(n, o);
 	return nr;
 }
@@ -284,7 +309,6 @@ static void test_interrupts(struct nested_vm *n, struct tracker *t)
 {
 	static const struct nested_op op = { NESTED_OP_CALL, .fn = save_again };
 	struct interrupter in = { .vm = n->vm, .vcpu_thread = pthread_self() };
-	struct kvm_page_track_event e;
 	struct nested_op_outcome o;
 	int nr_done = 0, nr_signals;
 
@@ -293,7 +317,7 @@ static void test_interrupts(struct nested_vm *n, struct tracker *t)
 	pthread_create(&in.thread, NULL, interrupt, &in);
 	nested_rounds = MANY;
 	sync_global_to_guest(n->vm, nested_rounds);
-	nr_signals = run_many(n, &op, &o);
+	nr_signals = run_many(n, &op, &o, t, &nr_done);
 	sync_global_from_guest(n->vm, nested_rounds);
 	WRITE_ONCE(in.stop, true);
 	pthread_join(in.thread, NULL);
@@ -301,10 +325,6 @@ static void test_interrupts(struct nested_vm *n, struct tracker *t)
 	pr_info("%lu interrupts, %lu NMIs, %d signals\n", o.nr_interrupts, o.nr_nmis,
 		nr_signals);
 	TEST_ASSERT_EQ(nested_rounds, 0);
-	while (tracker_pop_finished(t, &e)) {
-		TEST_ASSERT(e.flags & KVM_PAGE_TRACK_EVENT_STEPPED, "flags 0x%x", e.flags);
-		nr_done++;
-	}
 	TEST_ASSERT_EQ(nr_done, MANY);
 	tracker_remove(t, n->gpa, PAGE_SIZE);
 }
