@@ -97,8 +97,9 @@ static inline unsigned long kvm_page_track_step_dr6(unsigned long dr6, unsigned 
  *
  * Returns 1 if the guest is to go on; 0 if there can be no step, or the page cannot be open,
  * as also for a tracker that has track_write and no track_access; -EAGAIN if it was another
- * vCPU's turn, or an exception has to be delivered, and @vcpu has to fault again; or -ENOMEM.  The MMU may have no root
- * behind it: nothing more is to be done with a fault but to have the guest fault again.
+ * vCPU's turn, or an exception has to be delivered first, and @vcpu has to fault again; or
+ * -ENOMEM.  The MMU may have no root behind it: nothing more is to be done with a fault but
+ * to have the guest fault again.
  * Context: track_access of @n, kvm->srcu held, may sleep.
  */
 int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
