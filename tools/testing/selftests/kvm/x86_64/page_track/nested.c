@@ -93,3 +93,15 @@ void nested_assert_done(struct kvm_vcpu *vcpu, uint64_t gpa, const uint64_t *wan
 	for (i = 0; i < L2_WRITES; i++)
 		TEST_ASSERT_EQ(mem[i], want[i]);
 }
+
+void nested_restore_state(struct kvm_vcpu *vcpu)
+{
+	static union {
+		struct kvm_nested_state state;
+		uint8_t size[16384];
+	} nested;
+
+	nested.state.size = sizeof(nested);
+	vcpu_nested_state_get(vcpu, &nested.state);
+	vcpu_nested_state_set(vcpu, &nested.state);
+}

@@ -18,4 +18,7 @@ struct kvm_vm *nested_create(struct kvm_vcpu **vcpu, uint64_t *gpa, uint64_t *co
 /* L2 and L1 have come to their ends, and @want is what is in the page. */
 void nested_assert_done(struct kvm_vcpu *vcpu, uint64_t gpa, const uint64_t *want);
 
+/* Set the nested state to what it is. */
+void nested_restore_state(struct kvm_vcpu *vcpu);
+
 #endif /* PAGE_TRACK_NESTED_H */

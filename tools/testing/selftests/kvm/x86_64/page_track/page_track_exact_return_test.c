@@ -282,8 +282,10 @@ static void test_insns(struct tiny_guest *g)
 		       KVM_PAGE_TRACKER_STEP | KVM_PAGE_TRACKER_LOSSY, 0);
 
 	for (i = 0; i < ARRAY_SIZE(insns); i++) {
-		if (host_cpu_is_intel && insns[i].only_amd)
+		if (host_cpu_is_intel && insns[i].only_amd) {
+			pr_info("%s: not by Intel's CPUs, or wrong in Bochs\n", insns[i].name);
 			continue;
+		}
 		r = run_insn(&test, &insns[i]);
 		nr_failed += r < 0;
 		nr_stepped += r > 0;
@@ -293,8 +295,8 @@ static void test_insns(struct tiny_guest *g)
 	pr_info("%d of %zu were stepped\n", nr_stepped, ARRAY_SIZE(insns));
 	TEST_ASSERT(!nr_failed, "%d of %zu are not as without tracking", nr_failed,
 		    ARRAY_SIZE(insns));
-	/* NPT walks the guest's tables as if it wrote to them. */
-	TEST_ASSERT(tg_shadowed() || host_cpu_is_intel || nr_stepped, "Nothing was stepped");
+	/* A walk in two dimensions is a write; that a descriptor was accessed QEMU does not say. */
+	TEST_ASSERT(nr_stepped || (tg_shadowed() && !host_cpu_is_intel), "Nothing was stepped");
 }
 
 /* INT3 for ever, by a handler that faults on no table: all is as it was, each time. */

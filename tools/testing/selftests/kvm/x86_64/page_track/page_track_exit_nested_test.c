@@ -20,18 +20,6 @@ static void assert_asked(struct kvm_vcpu *vcpu, uint64_t gpa, uint64_t val)
 	TEST_ASSERT_EQ(*(uint64_t *)run->page_track.data, val);
 }
 
-static void restore_nested_state(struct kvm_vcpu *vcpu)
-{
-	static union {
-		struct kvm_nested_state state;
-		uint8_t size[16384];
-	} nested;
-
-	nested.state.size = sizeof(nested);
-	vcpu_nested_state_get(vcpu, &nested.state);
-	vcpu_nested_state_set(vcpu, &nested.state);
-}
-
 int main(void)
 {
 	static const uint8_t replies[L2_WRITES] = {
@@ -53,7 +41,7 @@ int main(void)
 
 	vcpu_run(vcpu);
 	assert_asked(vcpu, gpa, L2_VAL);
-	restore_nested_state(vcpu);
+	nested_restore_state(vcpu);
 	vcpu->run->page_track.reply = KVM_PAGE_TRACK_REPLY_SKIP;
 	vcpu_run(vcpu);
 	for (i = 0; i < L2_WRITES; i++) {

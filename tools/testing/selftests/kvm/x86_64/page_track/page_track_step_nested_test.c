@@ -11,9 +11,9 @@
 
 #include "apic.h"
 #include "kselftest.h"
+#include "nested.h"
 #include "nested_op.h"
 #include "processor.h"
-#include "stats.h"
 #include "tracker.h"
 
 #define NR_EVENTS	4096
@@ -64,9 +64,7 @@ static const struct op_case cases[] = {
 
 static uint64_t get_steps(struct nested_vm *n)
 {
-	struct tiny_guest g = { .vm = n->vm };
-
-	return tg_stat(&g, "page_track_steps");
+	return vm_get_stat(n->vm, "page_track_steps");
 }
 
 static void fill(struct nested_vm *n)
@@ -269,18 +267,6 @@ static int count_finished(struct tracker *t)
 	return nr;
 }
 
-static void restore_nested_state(struct kvm_vcpu *vcpu)
-{
-	static union {
-		struct kvm_nested_state state;
-		uint8_t size[16384];
-	} nested;
-
-	nested.state.size = sizeof(nested);
-	vcpu_nested_state_get(vcpu, &nested.state);
-	vcpu_nested_state_set(vcpu, &nested.state);
-}
-
 /* Whenever KVM_RUN has ended for a signal, L2's state is set to what it is. */
 static int run_many(struct nested_vm *n, const struct nested_op *op, struct nested_op_outcome *o,
 		    struct tracker *t, int *nr_finished)
@@ -294,7 +280,7 @@ static int run_many(struct nested_vm *n, const struct nested_op *op, struct nest
 		TEST_ASSERT(!r || errno == EINTR, "errno %d", errno);
 		*nr_finished += count_finished(t);
 		if (r) {
-			restore_nested_state(n->vcpu);
+			nested_restore_state(n->vcpu);
 			nr++;
 		}
 		/* The ring may have been full of what was interrupted. */
