@@ -32,8 +32,8 @@
  *
  * Who has opened a page is told, and who tracks it when the step ends.  Who stops tracking
  * it waits for the step that is under way.  If the vCPU sleeps before it can write, nobody
- * waits, and the step tells only those who track the page when it does.  Trackers are known
- * by their id, as they may be gone then.  What they make of a step is not known here.
+ * waits, and the step tells only those who track the page when it does.  What they make of a
+ * step is not known here.
  *
  * The view stays from the first step to the last tracker's end, or a little longer: a step
  * that is under way then has it dropped once more.
@@ -49,20 +49,11 @@
 #include "kvm_cache_regs.h"
 #include "mmu.h"
 #include "mmu_internal.h"
-#include "page_track.h"
 #include "page_track_access.h"
-#include "page_track_found.h"
 #include "page_track_notifier.h"
-#include "page_track_range.h"
 #include "page_track_step.h"
+#include "page_track_step_open.h"
 #include "x86.h"
-
-/* Pages that one step can open, and trackers that it tells of each. */
-#define MAX_PAGES	32
-#define MAX_TRACKERS	8
-
-/* No tracker has it. */
-#define NO_ID		0
 
 /* Of trackers that change what they track while a step sleeps, others wait. */
 #define MAX_RECHECKED	4
@@ -73,21 +64,6 @@
  */
 #define MAX_UNDEFINED	128
 
-/* How often a page can be opened again, since it has come to be a page table. */
-#define MAX_AGAIN	2
-
-struct open_page {
-	struct kvm_page_track_access access;
-	/* The last one that may_be_open() has found right. */
-	u64 generation;
-	/* It was mapped writable, and may have been zapped since then. */
-	bool written;
-	u64 ids[MAX_TRACKERS];
-	u8 actions[MAX_TRACKERS];
-	u8 nr_again[MAX_TRACKERS];
-	u8 nr_ids;
-};
-
 /* What a vCPU keeps, from its first step on. */
 struct kvm_page_track_step {
 	/* Which one it is, for those who wait. */
@@ -96,8 +72,7 @@ struct kvm_page_track_step {
 	bool may_have_written;
 	/* Trackers that have not waited: before that, they have changed what they track. */
 	u64 rechecked[MAX_RECHECKED];
-	struct open_page pages[MAX_PAGES];
-	u8 nr_pages;
+	struct page_track_open_pages open;
 	/* The event is that of an INT n or INT3, which was not executed. */
 	bool injected;
 	/* #UDs in steps since one came to its end. */
@@ -106,70 +81,10 @@ struct kvm_page_track_step {
 	struct kvm_page_track_stepped stepped;
 };
 
-static struct open_page *find_page(struct kvm_page_track_step *step, gfn_t gfn)
-{
-	int i;
-
-	for (i = 0; i < step->nr_pages; i++) {
-		if (gpa_to_gfn(step->pages[i].access.gpa) == gfn)
-			return &step->pages[i];
-	}
-
-	return NULL;
-}
-
-/* Does nobody track @page who has to know all that is written, which a step does not? */
-static bool may_be_open(struct kvm *kvm, struct open_page *page)
-{
-	u64 generation = kvm_page_track_generation(kvm);
-	struct kvm_page_track_notifier_node *n = NULL;
-	u8 action;
-
-	if (page->generation == generation)
-		return true;
-
-	while ((n = page_track_find_next(kvm, n, gpa_to_gfn(page->access.gpa), &action))) {
-		if (n->track_write && !n->track_access)
-			return false;
-	}
-
-	page->generation = generation;
-	return true;
-}
-
-static bool is_rechecked(const struct kvm_page_track_step *step, u64 id)
-{
-	int i;
-
-	for (i = 0; i < MAX_RECHECKED; i++) {
-		if (READ_ONCE(step->rechecked[i]) == id)
-			return true;
-	}
-
-	return false;
-}
-
-/* Take those from @page that have not waited, and track it otherwise now, or not at all. */
-static void drop_changed(struct kvm *kvm, struct kvm_page_track_step *step,
-			 struct open_page *page)
-{
-	struct kvm_page_track_notifier_node *n;
-	int i;
-
-	for (i = 0; i < page->nr_ids; i++) {
-		if (!is_rechecked(step, page->ids[i]))
-			continue;
-
-		n = kvm_page_track_find_notifier(kvm, page->ids[i]);
-		if (!n || kvm_page_track_get_action(n, gpa_to_gfn(page->access.gpa),
-						    page->access.mode) != page->actions[i])
-			page->ids[i] = NO_ID;
-	}
-}
-
 /* @vcpu can write from now on: whoever changes what it tracks has to wait. */
 static void note_writes(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 {
+	u64 id;
 	int i;
 
 	if (step->may_have_written)
@@ -178,19 +93,21 @@ static void note_writes(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 	/* Pairs with the smp_mb() in need_not_wait(). */
 	smp_store_mb(step->may_have_written, true);
 
-	for (i = 0; i < step->nr_pages; i++)
-		drop_changed(vcpu->kvm, step, &step->pages[i]);
+	/* Those who have not waited before. */
+	for (i = 0; i < MAX_RECHECKED; i++) {
+		id = READ_ONCE(step->rechecked[i]);
+		if (id)
+			page_track_recheck_opener(vcpu->kvm, &step->open, id);
+	}
 }
 
 bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
 	struct kvm_page_track_step *step = vcpu->arch.page_track->step;
-	struct open_page *page = find_page(step, gfn);
 
-	if (!page || !may_be_open(vcpu->kvm, page))
+	if (!page_track_use_page(vcpu->kvm, &step->open, gfn))
 		return false;
 
-	page->written = true;
 	note_writes(vcpu, step);
 	return true;
 }
@@ -242,7 +159,7 @@ static int enter_view(struct kvm_vcpu *vcpu)
 		return -EAGAIN;
 
 	WRITE_ONCE(vcpu->kvm->arch.page_track_has_stepped, true);
-	step->nr_pages = 0;
+	step->open.nr = 0;
 	step->stepped.rip = kvm_rip_read(vcpu);
 	step->stepped.event = delivers;
 	step->injected = injects;
@@ -252,59 +169,6 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	vcpu->arch.page_track_step_kind = delivers || injects ? KVM_PAGE_TRACK_STEP_EVENT :
 								page_track_insn_kind(vcpu);
 	kvm_mmu_set_view(vcpu, true);
-	return 1;
-}
-
-/* Which tracker of @page has the @id, or -1. */
-static int find_id(const struct open_page *page, u64 id)
-{
-	int i;
-
-	for (i = 0; i < page->nr_ids; i++) {
-		if (page->ids[i] == id)
-			return i;
-	}
-
-	return -1;
-}
-
-/* Returns 1, or 0 if the page cannot be open. */
-static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
-		     u8 action, struct kvm_page_track_notifier_node *n)
-{
-	struct kvm_page_track_step *step = vcpu->arch.page_track->step;
-	gfn_t gfn = gpa_to_gfn(access->gpa);
-	struct open_page *page = find_page(step, gfn);
-	int i;
-
-	/* It has changed what it tracks, and may not have waited for this step. */
-	if (kvm_page_track_get_action(n, gfn, access->mode) != action)
-		return 1;
-
-	/* A page table of the guest stays write-protected as long as it is shadowed. */
-	kvm_mmu_unshadow_gfn(vcpu->kvm, gfn);
-
-	if (!page) {
-		if (step->nr_pages == MAX_PAGES)
-			return 0;
-		page = &step->pages[step->nr_pages];
-		*page = (struct open_page) { .access = *access };
-		page->access.data = NULL;
-		if (!may_be_open(vcpu->kvm, page))
-			return 0;
-		step->nr_pages++;
-	}
-
-	/* What the vCPU needs in order to write to the page may be shadowed again each time. */
-	i = find_id(page, n->id);
-	if (i >= 0)
-		return page->nr_again[i]++ < MAX_AGAIN;
-
-	if (page->nr_ids == MAX_TRACKERS)
-		return 0;
-	page->ids[page->nr_ids] = n->id;
-	page->nr_again[page->nr_ids] = 0;
-	page->actions[page->nr_ids++] = action;
 	return 1;
 }
 
@@ -319,24 +183,7 @@ int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
 			return r;
 	}
 
-	return open_page(vcpu, access, action, n);
-}
-
-/* From now on, nobody in the view can write to the pages of @step. */
-static void close_pages(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
-{
-	struct kvm_memory_slot *slot;
-	struct open_page *page;
-	gfn_t gfn;
-
-	write_lock(&vcpu->kvm->mmu_lock);
-	for (page = step->pages; page < step->pages + step->nr_pages; page++) {
-		gfn = gpa_to_gfn(page->access.gpa);
-		slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
-		if (slot)
-			kvm_mmu_view_write_protect(vcpu->kvm, slot, gfn);
-	}
-	write_unlock(&vcpu->kvm->mmu_lock);
+	return page_track_open_page(vcpu, &vcpu->arch.page_track->step->open, access, action, n);
 }
 
 static void leave_view(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
@@ -344,7 +191,7 @@ static void leave_view(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 	note_writes(vcpu, step);
 
 	vcpu->arch.page_track_step_kind = KVM_PAGE_TRACK_NO_STEP;
-	close_pages(vcpu, step);
+	page_track_close_pages(vcpu, &step->open);
 
 	kvm_mmu_set_view(vcpu, false);
 
@@ -370,48 +217,6 @@ static void end_turn(struct kvm_vcpu *vcpu)
 	kvm_page_track_drop_view(vcpu->kvm);
 }
 
-static void call_track_write(struct kvm_vcpu *vcpu, const struct open_page *page,
-			     const u8 *data, int bytes, u8 action,
-			     struct kvm_page_track_notifier_node *n)
-{
-	const struct kvm_page_track_access *access = &page->access;
-
-	if (n->track_write)
-		n->track_write(vcpu, access->gpa, access->gva_valid ? access->gva : 0, data,
-			       bytes, action, n);
-}
-
-static void tell_page(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step,
-		      const struct open_page *page)
-{
-	gpa_t gpa = page->access.gpa;
-	struct kvm_page_track_notifier_node *n;
-	u8 data[KVM_PAGE_TRACK_STEP_DATA];
-	int bytes, i;
-	u8 action;
-
-	bytes = min_t(int, sizeof(data), PAGE_SIZE - offset_in_page(gpa));
-	/* Others wait: do not sleep. */
-	if (kvm_vcpu_read_guest_atomic(vcpu, gpa, data, bytes))
-		bytes = 0;
-
-	step->stepped.access = &page->access;
-	step->stepped.opened = true;
-	for (i = 0; i < page->nr_ids; i++) {
-		n = kvm_page_track_find_notifier(vcpu->kvm, page->ids[i]);
-		if (n)
-			call_track_write(vcpu, page, data, bytes, page->actions[i], n);
-	}
-
-	/* Those who came meanwhile.  Who is never asked before knows of no steps. */
-	step->stepped.opened = false;
-	n = NULL;
-	while ((n = page_track_find_next(vcpu->kvm, n, gpa_to_gfn(gpa), &action))) {
-		if (n->track_access && find_id(page, n->id) < 0)
-			call_track_write(vcpu, page, data, bytes, action, n);
-	}
-}
-
 static bool is_event_done(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 {
 	/* If it led to another exception, that one is pending in its place. */
@@ -429,7 +234,6 @@ static bool is_event_done(struct kvm_vcpu *vcpu, struct kvm_page_track_step *ste
 void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done)
 {
 	struct kvm_page_track_step *step = vcpu->arch.page_track->step;
-	int i;
 
 	if (kvm_page_track_steps_event(vcpu))
 		done = is_event_done(vcpu, step);
@@ -440,13 +244,7 @@ void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done)
 		step->nr_undefined = 0;
 	}
 	leave_view(vcpu, step);
-
-	for (i = 0; i < step->nr_pages; i++) {
-		if (done || step->pages[i].written)
-			tell_page(vcpu, step, &step->pages[i]);
-	}
-	step->stepped.access = NULL;
-
+	page_track_tell_pages(vcpu, &step->open, &step->stepped);
 	end_turn(vcpu);
 }
 EXPORT_SYMBOL_GPL(__kvm_page_track_end_step);

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page tracking, layer 2: the pages that a step has open, and who is told of them, see
+ * page_track_step.c.
+ *
+ * Who has opened a page is told, and who tracks it when the step ends.  Trackers are known
+ * by their id, as they may be gone then.  Whose turn it is, and who waits, is not known here.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kvm_host.h>
+
+#include "mmu.h"
+#include "mmu_internal.h"
+#include "page_track.h"
+#include "page_track_found.h"
+#include "page_track_range.h"
+#include "page_track_step_open.h"
+
+/* No tracker has it. */
+#define NO_ID		0
+
+/* How often a page can be opened again, since it has come to be a page table. */
+#define MAX_AGAIN	2
+
+static gfn_t page_gfn(const struct page_track_open_page *page)
+{
+	return gpa_to_gfn(page->access.gpa);
+}
+
+static struct page_track_open_page *find_page(struct page_track_open_pages *open, gfn_t gfn)
+{
+	int i;
+
+	for (i = 0; i < open->nr; i++) {
+		if (page_gfn(&open->page[i]) == gfn)
+			return &open->page[i];
+	}
+
+	return NULL;
+}
+
+/* Does nobody track @page who has to know all that is written, which a step does not? */
+static bool may_be_open(struct kvm *kvm, struct page_track_open_page *page)
+{
+	u64 generation = kvm_page_track_generation(kvm);
+	struct kvm_page_track_notifier_node *n = NULL;
+	u8 action;
+
+	if (page->generation == generation)
+		return true;
+
+	while ((n = page_track_find_next(kvm, n, page_gfn(page), &action))) {
+		if (n->track_write && !n->track_access)
+			return false;
+	}
+
+	page->generation = generation;
+	return true;
+}
+
+/* Which tracker of @page has the @id, or -1. */
+static int find_id(const struct page_track_open_page *page, u64 id)
+{
+	int i;
+
+	for (i = 0; i < page->nr_ids; i++) {
+		if (page->ids[i] == id)
+			return i;
+	}
+
+	return -1;
+}
+
+int page_track_open_page(struct kvm_vcpu *vcpu, struct page_track_open_pages *open,
+			 const struct kvm_page_track_access *access, u8 action,
+			 struct kvm_page_track_notifier_node *n)
+{
+	gfn_t gfn = gpa_to_gfn(access->gpa);
+	struct page_track_open_page *page = find_page(open, gfn);
+	int i;
+
+	/* It has changed what it tracks, and may not have waited for this step. */
+	if (kvm_page_track_get_action(n, gfn, access->mode) != action)
+		return 1;
+
+	/* A page table of the guest stays write-protected as long as it is shadowed. */
+	kvm_mmu_unshadow_gfn(vcpu->kvm, gfn);
+
+	if (!page) {
+		if (open->nr == PAGE_TRACK_MAX_OPEN)
+			return 0;
+		page = &open->page[open->nr];
+		*page = (struct page_track_open_page) { .access = *access };
+		page->access.data = NULL;
+		if (!may_be_open(vcpu->kvm, page))
+			return 0;
+		open->nr++;
+	}
+
+	/* What the vCPU needs in order to write to the page may be shadowed again each time. */
+	i = find_id(page, n->id);
+	if (i >= 0)
+		return page->nr_again[i]++ < MAX_AGAIN;
+
+	if (page->nr_ids == PAGE_TRACK_MAX_OPENERS)
+		return 0;
+	page->ids[page->nr_ids] = n->id;
+	page->nr_again[page->nr_ids] = 0;
+	page->actions[page->nr_ids++] = action;
+	return 1;
+}
+
+bool page_track_use_page(struct kvm *kvm, struct page_track_open_pages *open, gfn_t gfn)
+{
+	struct page_track_open_page *page = find_page(open, gfn);
+
+	if (!page || !may_be_open(kvm, page))
+		return false;
+
+	page->written = true;
+	return true;
+}
+
+void page_track_recheck_opener(struct kvm *kvm, struct page_track_open_pages *open, u64 id)
+{
+	struct kvm_page_track_notifier_node *n = kvm_page_track_find_notifier(kvm, id);
+	struct page_track_open_page *page;
+	int i;
+
+	for (page = open->page; page < open->page + open->nr; page++) {
+		i = find_id(page, id);
+		if (i < 0)
+			continue;
+
+		if (!n || kvm_page_track_get_action(n, page_gfn(page), page->access.mode) !=
+			  page->actions[i])
+			page->ids[i] = NO_ID;
+	}
+}
+
+void page_track_close_pages(struct kvm_vcpu *vcpu, struct page_track_open_pages *open)
+{
+	struct kvm_memory_slot *slot;
+	int i;
+
+	write_lock(&vcpu->kvm->mmu_lock);
+	for (i = 0; i < open->nr; i++) {
+		slot = kvm_vcpu_gfn_to_memslot(vcpu, page_gfn(&open->page[i]));
+		if (slot)
+			kvm_mmu_view_write_protect(vcpu->kvm, slot, page_gfn(&open->page[i]));
+	}
+	write_unlock(&vcpu->kvm->mmu_lock);
+}
+
+static void call_track_write(struct kvm_vcpu *vcpu, const struct page_track_open_page *page,
+			     const u8 *data, int bytes, u8 action,
+			     struct kvm_page_track_notifier_node *n)
+{
+	const struct kvm_page_track_access *access = &page->access;
+
+	if (n->track_write)
+		n->track_write(vcpu, access->gpa, access->gva_valid ? access->gva : 0, data,
+			       bytes, action, n);
+}
+
+static void tell_page(struct kvm_vcpu *vcpu, const struct page_track_open_page *page,
+		      struct kvm_page_track_stepped *stepped)
+{
+	gpa_t gpa = page->access.gpa;
+	struct kvm_page_track_notifier_node *n;
+	u8 data[KVM_PAGE_TRACK_STEP_DATA];
+	int bytes, i;
+	u8 action;
+
+	bytes = min_t(int, sizeof(data), PAGE_SIZE - offset_in_page(gpa));
+	/* Others wait: do not sleep. */
+	if (kvm_vcpu_read_guest_atomic(vcpu, gpa, data, bytes))
+		bytes = 0;
+
+	stepped->access = &page->access;
+	stepped->opened = true;
+	for (i = 0; i < page->nr_ids; i++) {
+		n = kvm_page_track_find_notifier(vcpu->kvm, page->ids[i]);
+		if (n)
+			call_track_write(vcpu, page, data, bytes, page->actions[i], n);
+	}
+
+	/* Those who came meanwhile.  Who is never asked before knows of no steps. */
+	stepped->opened = false;
+	n = NULL;
+	while ((n = page_track_find_next(vcpu->kvm, n, page_gfn(page), &action))) {
+		if (n->track_access && find_id(page, n->id) < 0)
+			call_track_write(vcpu, page, data, bytes, action, n);
+	}
+}
+
+void page_track_tell_pages(struct kvm_vcpu *vcpu, const struct page_track_open_pages *open,
+			   struct kvm_page_track_stepped *stepped)
+{
+	int i;
+
+	for (i = 0; i < open->nr; i++) {
+		if (stepped->done || open->page[i].written)
+			tell_page(vcpu, &open->page[i], stepped);
+	}
+	stepped->access = NULL;
+}
