@@ -1,6 +1,18 @@
 # What is not kernel code: the selftests and the document.  Read by lab/verbs/check.
 # shellcheck shell=bash disable=SC2154 # what common.sh and lab/verbs/check set
 
+# user_inputs PATTERN: what a check depends on that has to do with files of ours like PATTERN.
+user_inputs() {
+	local p
+	cat "$build/version" "$root/lab/checks/user.sh"
+	for p in $(series); do sed '1,/^---$/d' "$patches/$p"; done
+	own_files | grep -E "$1" | (cd "$root" && xargs -r sha256sum)
+	gcc --version
+	clang --version
+	sphinx-build --version
+	man --version
+}
+
 # All again, in a place of their own: ccache repeats the warnings of what it knows.
 selftests_anew() {
 	local o=$build/check/selftests tests
@@ -61,9 +73,11 @@ documented_names() {
 	[ -z "$lost" ] || { say "error: in a document, and nowhere else:" "$lost"; return 1; }
 }
 
-own_files | grep -q '^tools/kvm/' && check "kvm-page-track" tool
-own_files | grep -q '^tools/' && check "selftests compile without a warning" selftests_anew
+own_files | grep -q '^tools/kvm/' &&
+	check "kvm-page-track" once tool < <(user_inputs '^tools/kvm/|/uapi/')
+own_files | grep -q '^tools/' &&
+	check "selftests compile without a warning" once selftests_anew < <(user_inputs '^tools/|/uapi/')
 # shellcheck disable=SC2046 # a list of words
-check "sphinx" documents $(own_files | grep '^Documentation/.*\.rst$')
+check "sphinx" once documents $(own_files | grep '^Documentation/.*\.rst$') < <(user_inputs '^Documentation/|\.[ch]$')
 # shellcheck disable=SC2046
 check "names in the documents" documented_names $(own_files | sed -n "s,^Documentation/.*\.rst$,$root/&,p")

@@ -105,7 +105,7 @@ bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
 	struct kvm_page_track_step *step = vcpu->arch.page_track->step;
 
-	if (!page_track_use_page(vcpu->kvm, &step->open, gfn))
+	if (!page_track_use_open(vcpu->kvm, &step->open, gfn))
 		return false;
 
 	note_writes(vcpu, step);
@@ -183,7 +183,7 @@ int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
 			return r;
 	}
 
-	return page_track_open_page(vcpu, &vcpu->arch.page_track->step->open, access, action, n);
+	return page_track_add_open(vcpu, &vcpu->arch.page_track->step->open, access, action, n);
 }
 
 static void leave_view(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
@@ -191,7 +191,7 @@ static void leave_view(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
 	note_writes(vcpu, step);
 
 	vcpu->arch.page_track_step_kind = KVM_PAGE_TRACK_NO_STEP;
-	page_track_close_pages(vcpu, &step->open);
+	page_track_close_all(vcpu, &step->open);
 
 	kvm_mmu_set_view(vcpu, false);
 
@@ -244,7 +244,7 @@ void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done)
 		step->nr_undefined = 0;
 	}
 	leave_view(vcpu, step);
-	page_track_tell_pages(vcpu, &step->open, &step->stepped);
+	page_track_tell_open(vcpu, &step->open, &step->stepped);
 	end_turn(vcpu);
 }
 EXPORT_SYMBOL_GPL(__kvm_page_track_end_step);

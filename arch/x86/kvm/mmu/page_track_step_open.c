@@ -10,11 +10,10 @@
 
 #include <linux/kvm_host.h>
 
-#include "mmu.h"
 #include "mmu_internal.h"
-#include "page_track.h"
 #include "page_track_found.h"
 #include "page_track_range.h"
+#include "page_track_step.h"
 #include "page_track_step_open.h"
 
 /* No tracker has it. */
@@ -72,9 +71,9 @@ static int find_id(const struct page_track_open_page *page, u64 id)
 	return -1;
 }
 
-int page_track_open_page(struct kvm_vcpu *vcpu, struct page_track_open_pages *open,
-			 const struct kvm_page_track_access *access, u8 action,
-			 struct kvm_page_track_notifier_node *n)
+int page_track_add_open(struct kvm_vcpu *vcpu, struct page_track_open_pages *open,
+			const struct kvm_page_track_access *access, u8 action,
+			struct kvm_page_track_notifier_node *n)
 {
 	gfn_t gfn = gpa_to_gfn(access->gpa);
 	struct page_track_open_page *page = find_page(open, gfn);
@@ -111,7 +110,7 @@ int page_track_open_page(struct kvm_vcpu *vcpu, struct page_track_open_pages *op
 	return 1;
 }
 
-bool page_track_use_page(struct kvm *kvm, struct page_track_open_pages *open, gfn_t gfn)
+bool page_track_use_open(struct kvm *kvm, struct page_track_open_pages *open, gfn_t gfn)
 {
 	struct page_track_open_page *page = find_page(open, gfn);
 
@@ -139,7 +138,7 @@ void page_track_recheck_opener(struct kvm *kvm, struct page_track_open_pages *op
 	}
 }
 
-void page_track_close_pages(struct kvm_vcpu *vcpu, struct page_track_open_pages *open)
+void page_track_close_all(struct kvm_vcpu *vcpu, struct page_track_open_pages *open)
 {
 	struct kvm_memory_slot *slot;
 	int i;
@@ -195,8 +194,8 @@ static void tell_page(struct kvm_vcpu *vcpu, const struct page_track_open_page *
 	}
 }
 
-void page_track_tell_pages(struct kvm_vcpu *vcpu, const struct page_track_open_pages *open,
-			   struct kvm_page_track_stepped *stepped)
+void page_track_tell_open(struct kvm_vcpu *vcpu, const struct page_track_open_pages *open,
+			  struct kvm_page_track_stepped *stepped)
 {
 	int i;
 

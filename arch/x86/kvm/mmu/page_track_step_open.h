@@ -3,7 +3,7 @@
  * Page tracking, layer 2: the pages that a step has open, and who is told of them, see
  * page_track_step.c.
  *
- * Context of all, if no other is given: the thread of the vCPU that steps, kvm->srcu held.
+ * Context of all: the thread of the vCPU that steps, kvm->srcu held.
  */
 #ifndef __KVM_X86_PAGE_TRACK_STEP_OPEN_H
 #define __KVM_X86_PAGE_TRACK_STEP_OPEN_H
@@ -12,7 +12,8 @@
 
 #include "page_track_access.h"
 #include "page_track_notifier.h"
-#include "page_track_step.h"
+
+struct kvm_page_track_stepped;
 
 /* Pages that one step can open, and trackers that it tells of each. */
 #define PAGE_TRACK_MAX_OPEN	32
@@ -40,14 +41,14 @@ struct page_track_open_pages {
  * Have the page of @access open for @n, whose action was @action at the fault.  Returns 1, or
  * 0 if that cannot be.
  *
- * Context: kvm->mmu_lock not held.
+ * Context: as above, and kvm->mmu_lock not held.
  */
-int page_track_open_page(struct kvm_vcpu *vcpu, struct page_track_open_pages *open,
-			 const struct kvm_page_track_access *access, u8 action,
-			 struct kvm_page_track_notifier_node *n);
+int page_track_add_open(struct kvm_vcpu *vcpu, struct page_track_open_pages *open,
+			const struct kvm_page_track_access *access, u8 action,
+			struct kvm_page_track_notifier_node *n);
 
 /* Is @gfn open, still?  If so, it counts as written. */
-bool page_track_use_page(struct kvm *kvm, struct page_track_open_pages *open, gfn_t gfn);
+bool page_track_use_open(struct kvm *kvm, struct page_track_open_pages *open, gfn_t gfn);
 
 /* Drop the tracker @id from those pages that it tracks otherwise now, or not at all. */
 void page_track_recheck_opener(struct kvm *kvm, struct page_track_open_pages *open, u64 id);
@@ -55,15 +56,15 @@ void page_track_recheck_opener(struct kvm *kvm, struct page_track_open_pages *op
 /*
  * From now on, nobody in the view can write to the pages.
  *
- * Context: kvm->mmu_lock not held.
+ * Context: as above, and kvm->mmu_lock not held.
  */
-void page_track_close_pages(struct kvm_vcpu *vcpu, struct page_track_open_pages *open);
+void page_track_close_all(struct kvm_vcpu *vcpu, struct page_track_open_pages *open);
 
 /*
  * Tell of the pages, of those that were written at least, or of all if the step was done to
  * its end, as @stepped says.  It has no access behind that.  Does not sleep.
  */
-void page_track_tell_pages(struct kvm_vcpu *vcpu, const struct page_track_open_pages *open,
-			   struct kvm_page_track_stepped *stepped);
+void page_track_tell_open(struct kvm_vcpu *vcpu, const struct page_track_open_pages *open,
+			  struct kvm_page_track_stepped *stepped);
 
 #endif /* __KVM_X86_PAGE_TRACK_STEP_OPEN_H */
