@@ -154,6 +154,8 @@ static __always_inline bool popped_carry(bool forced, uint64_t flags)
 	return carry;
 }
 
+static bool has_vmx;
+
 static void l2_code(void)
 {
 	uint64_t flags = pushed_flags(false);
@@ -165,12 +167,11 @@ static void l2_code(void)
 	GUEST_ASSERT(popped_carry(true, flags));
 	GUEST_ASSERT(!popped_carry(true, flags & ~CARRY));
 
-	if (this_cpu_has(X86_FEATURE_VMX))
+	if (has_vmx)
 		vmcall();
 	else
 		vmmcall();
 }
-
 
 static void l1_vmx_code(struct vmx_pages *vmx)
 {
@@ -202,7 +203,8 @@ static void test_nested(void)
 	struct ucall uc;
 
 	pr_info("PUSHF and POPF of a nested guest\n");
-	if (kvm_cpu_has(X86_FEATURE_VMX)) {
+	has_vmx = kvm_cpu_has(X86_FEATURE_VMX);
+	if (has_vmx) {
 		vm = vm_create_with_one_vcpu(&vcpu, l1_vmx_code);
 		vcpu_alloc_vmx(vm, &pages);
 	} else {
@@ -210,6 +212,7 @@ static void test_nested(void)
 		vcpu_alloc_svm(vm, &pages);
 	}
 	vcpu_args_set(vcpu, 1, pages);
+	sync_global_to_guest(vm, has_vmx);
 
 	vcpu_run(vcpu);
 	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);

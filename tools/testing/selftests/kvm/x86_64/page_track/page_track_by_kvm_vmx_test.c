@@ -5,7 +5,6 @@
  * posted-interrupt descriptor; and Hyper-V's enlightened VMCS itself.
  */
 #include "by_kvm.h"
-#include "evmcs.h"
 #include "hyperv.h"
 #include "processor.h"
 #include "vmx.h"
@@ -15,6 +14,7 @@
 #define NR_LOGGED	512	/* dirty pages that a log has room for */
 #define NOTIFY_VECTOR	0xf2
 #define NR_EVENTS	64
+#define EPT_DIRTY	BIT_ULL(9)
 
 /* What a page is for, and whether KVM has it. */
 enum { STORED, LOG, APIC, POSTED, NR_PAGES };
@@ -177,6 +177,16 @@ static void check_content(struct kvm_vm *vm, int page)
 	}
 }
 
+/* The EPT of libkvm has all pages dirty. */
+static void clear_dirty(struct kvm_vm *vm, uint64_t *table, uint64_t gpa)
+{
+	int level;
+
+	for (level = PG_LEVEL_512G; level > PG_LEVEL_4K; level--)
+		table = addr_gpa2hva(vm, PTE_GET_PA(table[gpa >> PG_LEVEL_SHIFT(level) & 511]));
+	table[gpa >> PG_LEVEL_SHIFT(PG_LEVEL_4K) & 511] &= ~EPT_DIRTY;
+}
+
 static void test_vmcs(void)
 {
 	struct tracker t[NR_PAGES];
@@ -194,6 +204,7 @@ static void test_vmcs(void)
 	if (kvm_cpu_has_ept()) {
 		prepare_eptp(vmx, vm, 0);
 		nested_map_memslot(vmx, vm, 0);
+		clear_dirty(vm, vmx->eptp_hva, pages.written_gpa);
 	}
 	vcpu_args_set(vcpu, 1, vmx_gva);
 	sync_global_to_guest(vm, pages);
