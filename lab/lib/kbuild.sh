@@ -48,8 +48,14 @@ build_inputs() {
 	sparse --version
 }
 
-# patch_inputs PATCH: what it adds to that.
+# changes PATCH PATTERN: does it change a file like PATTERN?
+changes() {
+	{ touched "$patches/$1"; own_files "$1"; } | grep -qE "$2"
+}
+
+# patch_inputs PATCH: what it adds to that; nothing if the compiler sees none of it.
 patch_inputs() {
+	changes "$1" '^(arch|drivers|include|virt)/' || return 0
 	sed '1,/^---$/d' "$patches/$1"
 	own_files "$1" | grep -E '^(arch|drivers|include|virt)/' | (cd "$root" && xargs -r sha256sum)
 }
