@@ -4,6 +4,17 @@
 
 #include "by_kvm.h"
 
+void by_kvm_run_to(struct kvm_vcpu *vcpu, uint64_t cmd)
+{
+	struct ucall uc;
+
+	vcpu_run(vcpu);
+	if (get_ucall(vcpu, &uc) == UCALL_ABORT)
+		REPORT_GUEST_ASSERT(uc);
+	TEST_ASSERT(uc.cmd == cmd, "exit reason %u (%s)", vcpu->run->exit_reason,
+		    exit_reason_str(vcpu->run->exit_reason));
+}
+
 struct kvm_page_track_event by_kvm_event(uint64_t gpa, uint32_t vcpu_id)
 {
 	return (struct kvm_page_track_event) {

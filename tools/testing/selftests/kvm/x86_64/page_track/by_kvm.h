@@ -5,6 +5,9 @@
 
 #include "tracker.h"
 
+/* Run the guest to @cmd, a ucall. */
+void by_kvm_run_to(struct kvm_vcpu *vcpu, uint64_t cmd);
+
 /* The event of KVM's write to the page at @gpa in the thread of @vcpu_id. */
 struct kvm_page_track_event by_kvm_event(uint64_t gpa, uint32_t vcpu_id);
 

@@ -31,17 +31,6 @@ static void guest_code(void)
 	GUEST_DONE();
 }
 
-static void run_to(struct kvm_vcpu *vcpu, uint64_t cmd)
-{
-	struct ucall uc;
-
-	vcpu_run(vcpu);
-	if (get_ucall(vcpu, &uc) == UCALL_ABORT)
-		REPORT_GUEST_ASSERT(uc);
-	TEST_ASSERT(uc.cmd == cmd, "exit reason %u (%s)", vcpu->run->exit_reason,
-		    exit_reason_str(vcpu->run->exit_reason));
-}
-
 static void enable_eoi(struct kvm_vcpu *vcpu, uint64_t gpa)
 {
 	vcpu_set_msr(vcpu, MSR_KVM_PV_EOI_EN, gpa | KVM_MSR_ENABLED);
@@ -80,12 +69,12 @@ static void test(const char *name, bool hyperv,
 		vcpu_set_hv_cpuid(vcpu);
 		vcpu_enable_cap(vcpu, KVM_CAP_HYPERV_SYNIC2, 0);
 	}
-	run_to(vcpu, UCALL_SYNC);
+	by_kvm_run_to(vcpu, UCALL_SYNC);
 
 	tracker_create(vm, &t, 64, 0, 0);
 	tracker_add(&t, gpa, PAGE_SIZE, TRACKER_NOTIFY);
 	enable(vcpu, gpa);
-	run_to(vcpu, UCALL_DONE);
+	by_kvm_run_to(vcpu, UCALL_DONE);
 	BY_KVM_ASSERT_WRITTEN(&t, gpa, 0);
 
 	ksft_test_result_pass("%s\n", name);

@@ -121,16 +121,6 @@ static void l1_evmcs_code(struct vmx_pages *vmx, struct hyperv_test_pages *hv)
 	GUEST_DONE();
 }
 
-static void run_to(struct kvm_vcpu *vcpu, uint64_t cmd)
-{
-	struct ucall uc;
-
-	vcpu_run(vcpu);
-	if (get_ucall(vcpu, &uc) == UCALL_ABORT)
-		REPORT_GUEST_ASSERT(uc);
-	TEST_ASSERT_EQ(uc.cmd, cmd);
-}
-
 static uint64_t alloc_page(struct kvm_vm *vm, uint64_t *gva)
 {
 	*gva = vm_vaddr_alloc_page(vm);
@@ -210,13 +200,13 @@ static void test_vmcs(void)
 	sync_global_to_guest(vm, pages);
 	sync_global_to_guest(vm, written);
 
-	run_to(vcpu, UCALL_SYNC);
+	by_kvm_run_to(vcpu, UCALL_SYNC);
 	sync_global_from_guest(vm, pages);
 	for (i = 0; i < NR_PAGES; i++) {
 		tracker_create(vm, &t[i], NR_EVENTS, 0, 0);
 		tracker_add(&t[i], pages.gpa[i], PAGE_SIZE, TRACKER_NOTIFY);
 	}
-	run_to(vcpu, UCALL_DONE);
+	by_kvm_run_to(vcpu, UCALL_DONE);
 
 	for (i = 0; i < NR_PAGES; i++) {
 		nr = count_events(&t[i], pages.gpa[i]);
@@ -256,10 +246,10 @@ static void test_evmcs(void)
 	sync_global_to_guest(vm, pages);
 	sync_global_to_guest(vm, written);
 
-	run_to(vcpu, UCALL_SYNC);
+	by_kvm_run_to(vcpu, UCALL_SYNC);
 	tracker_create(vm, &t, NR_EVENTS, 0, 0);
 	tracker_add(&t, hv->enlightened_vmcs_gpa, PAGE_SIZE, TRACKER_NOTIFY);
-	run_to(vcpu, UCALL_DONE);
+	by_kvm_run_to(vcpu, UCALL_DONE);
 	nr = count_events(&t, hv->enlightened_vmcs_gpa);
 	pr_info("enlightened VMCS: %d events\n", nr);
 	TEST_ASSERT(nr, "No event by KVM");
