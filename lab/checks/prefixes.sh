@@ -18,6 +18,7 @@ compiles() {
 	changes "$1" '^(drivers|include|arch/x86/include)/|Kconfig' || [ "$1" = "$(series | head -n1)" ] || return 0
 	! grep -q 'depends on BROKEN' "$build/check/tree/drivers/gpu/drm/i915/Kconfig" || return 0
 	configure gcc on
+	rm -f "$build/check/gcc-on/drivers/gpu/drm/i915/gvt/kvmgt.o"
 	clean kmake gcc-on W=1 drivers/gpu/drm/i915/gvt/kvmgt.o
 	[ -f "$build/check/gcc-on/drivers/gpu/drm/i915/gvt/kvmgt.o" ]
 }
@@ -42,9 +43,15 @@ boots_inputs() {
 	cat "$root/lab/data/prefix" "$root"/lab/{inside,lib,machine}/*
 }
 
-# The last one that changes anything that is compiled.
+# Up to the last one that changes anything that is compiled.  What one that has failed, or was
+# stopped, has compiled does not warn again.
 compiled=
-last_compiles() { compiles "$compiled"; }
+last_compiles() {
+	[ ! -e "$build/check/unproven" ] || rm -rf "$build/check/kbuild" "$build/check/gcc-on"
+	touch "$build/check/unproven"
+	compiles "$compiled"
+	rm "$build/check/unproven"
+}
 
 # The key of each is made of that of the one before.  Of a patch that changes nothing that
 # is compiled, e.g. selftests, it is the same.  The number of a patch is no part of it.

@@ -4,11 +4,13 @@
 # user_inputs PATTERN: what a check depends on that has to do with files of ours like PATTERN.
 user_inputs() {
 	local p
-	cat "$build/version" "$root/lab/checks/user.sh"
+	cat "$build/version" "$root"/lab/{checks/user.sh,verbs/check,verbs/selftests,lib/common.sh}
+	edited | (cd "$tree" && xargs -r sha256sum)
 	for p in $(series); do sed '1,/^---$/d' "$patches/$p"; done
 	own_files | grep -E "$1" | (cd "$root" && xargs -r sha256sum)
 	gcc --version
 	clang --version
+	ldd --version
 	sphinx-build --version
 	man --version
 }

@@ -13,21 +13,25 @@
 
 #define FEP_LEN		5
 #define END_PORT	0x80
+#define WRONG_PORT	0x81
 #define CARRY		0x1ul
 #define SET_FLAGS	"cmp %%rsp, %%rsp; stc; "
 #define L2_STACK_SIZE	256
 
 static const char *const ways[] = { "by the CPU", "emulated" };
 
-/* At @code the instruction is, without the prefix and with it, and then HLT; at @end an OUT. */
+/*
+ * At @code the instruction is, without the prefix and with it, and an OUT that the guest is
+ * not to come to; at @end the one that it is.
+ */
 static void put_code(void *code, int way, const uint8_t insn[2], void *end)
 {
 	static const uint8_t prefix[FEP_LEN] = { 0x0f, 0x0b, 'k', 'v', 'm' };
-	static const uint8_t out[] = { 0xe6, END_PORT };
+	static const uint8_t wrong[] = { 0xe6, WRONG_PORT }, out[] = { 0xe6, END_PORT };
 
-	memset(code, 0xf4, 16);
 	memcpy(code, prefix, way * FEP_LEN);
 	memcpy(code + way * FEP_LEN, insn, 2);
+	memcpy(code + way * FEP_LEN + 2, wrong, sizeof(wrong));
 	memcpy(end, out, sizeof(out));
 }
 
