@@ -316,7 +316,7 @@ __kvm_page_track_stepped(const struct kvm_page_track_step *step)
  * Vendor code has SYSCALL lead to a #UD, and the code may have changed back.  An undefined
  * instruction gets into a step by the CPU's walk of a tracked guest page table.
  */
-bool page_track_is_undefined(struct kvm_vcpu *vcpu)
+static bool is_undefined(struct kvm_vcpu *vcpu)
 {
 	struct kvm_page_track_step *step = vcpu->arch.page_track->step;
 
@@ -326,6 +326,37 @@ bool page_track_is_undefined(struct kvm_vcpu *vcpu)
 	step->nr_undefined = 0;
 	return true;
 }
+
+bool kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool intercepted,
+				   bool has_error, u32 error, gva_t address)
+{
+	struct x86_exception fault = {
+		.vector = vector,
+		.error_code_valid = true,
+		.error_code = error,
+		.address = address,
+	};
+
+	kvm_page_track_end_step(vcpu, false);
+
+	/* The guest takes it, or executes what it has made of the instruction. */
+	if (!page_track_can_step_raise(vcpu, vector) ||
+	    (vector == UD_VECTOR && !is_undefined(vcpu)))
+		return true;
+
+	if (intercepted)
+		return false;
+
+	if (vector == PF_VECTOR)
+		kvm_inject_page_fault(vcpu, &fault, true);
+	else if (has_error)
+		kvm_queue_exception_e(vcpu, vector, error);
+	else
+		kvm_queue_exception(vcpu, vector);
+
+	return true;
+}
+EXPORT_SYMBOL_GPL(kvm_page_track_step_exception);
 
 void kvm_page_track_free_step(struct kvm_vcpu *vcpu)
 {

@@ -154,11 +154,12 @@ bool page_track_is_soft_int(struct kvm_vcpu *vcpu);
 void page_track_inject_soft_int(struct kvm_vcpu *vcpu);
 
 /*
- * Is the #UD that has just ended a step of @vcpu the instruction's own?
+ * Of an instruction in a step: may the exception @vector be its own, and not that of what
+ * another vCPU has made of it?
  *
- * Context: @vcpu's thread; counts the call.
+ * Context: @vcpu's thread.
  */
-bool page_track_is_undefined(struct kvm_vcpu *vcpu);
+bool page_track_can_step_raise(struct kvm_vcpu *vcpu, u8 vector);
 
 bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn);
 void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done);

@@ -124,7 +124,7 @@ void page_track_inject_soft_int(struct kvm_vcpu *vcpu)
  * Is it an exception of an instruction that can be stepped?  Else it comes from what vendor
  * code forbids in a step, as the guest's code was changed under it.
  */
-static bool can_step_raise(struct kvm_vcpu *vcpu, u8 vector)
+bool page_track_can_step_raise(struct kvm_vcpu *vcpu, u8 vector)
 {
 	switch (vector) {
 	case BP_VECTOR:
@@ -141,34 +141,3 @@ static bool can_step_raise(struct kvm_vcpu *vcpu, u8 vector)
 
 	return true;
 }
-
-bool kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool intercepted,
-				   bool has_error, u32 error, gva_t address)
-{
-	struct x86_exception fault = {
-		.vector = vector,
-		.error_code_valid = true,
-		.error_code = error,
-		.address = address,
-	};
-
-	kvm_page_track_end_step(vcpu, false);
-
-	/* The guest takes it, or executes what it has made of the instruction. */
-	if (!can_step_raise(vcpu, vector) ||
-	    (vector == UD_VECTOR && !page_track_is_undefined(vcpu)))
-		return true;
-
-	if (intercepted)
-		return false;
-
-	if (vector == PF_VECTOR)
-		kvm_inject_page_fault(vcpu, &fault, true);
-	else if (has_error)
-		kvm_queue_exception_e(vcpu, vector, error);
-	else
-		kvm_queue_exception(vcpu, vector);
-
-	return true;
-}
-EXPORT_SYMBOL_GPL(kvm_page_track_step_exception);
