@@ -15,6 +15,7 @@
 #include <linux/uaccess.h>
 
 #include "page_track_fd.h"
+#include "page_track_user.h"
 
 int kvm_dev_ioctl_attach_page_tracker(const void __user *argp)
 {

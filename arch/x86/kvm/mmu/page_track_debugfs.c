@@ -13,8 +13,8 @@
 #include <linux/kvm_host.h>
 #include <linux/seq_file.h>
 
-#include "page_track_fd.h"
 #include "page_track_notifier.h"
+#include "page_track_user.h"
 
 /* Where a reader is: at the range of the current line, if @nr_pages is not 0. */
 struct cursor {

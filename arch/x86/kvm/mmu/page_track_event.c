@@ -21,13 +21,13 @@
 #include "page_track_by_kvm.h"
 #include "page_track_event.h"
 #include "page_track_exit.h"
-#include "page_track_fd.h"
 #include "page_track_notifier.h"
 #include "page_track_question.h"
 #include "page_track_range.h"
 #include "page_track_sleep.h"
 #include "page_track_step.h"
 #include "page_track_untracked.h"
+#include "page_track_user.h"
 
 static_assert((int)KVM_PAGE_TRACK_WRITE == KVM_PAGE_TRACK_MODE_WRITE);
 

@@ -9,8 +9,8 @@
 #include <linux/kvm_host.h>
 
 #include "page_track_exit.h"
-#include "page_track_fd.h"
 #include "page_track_question.h"
+#include "page_track_user.h"
 
 static int read_reply(struct kvm_vcpu *vcpu);
 

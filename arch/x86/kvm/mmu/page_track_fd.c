@@ -31,6 +31,7 @@
 #include "page_track_ring.h"
 #include "page_track_sleep.h"
 #include "page_track_step.h"
+#include "page_track_user.h"
 
 /* The flags of a tracker that there are. */
 #define TRACKER_FLAGS	(KVM_PAGE_TRACKER_LOSSY | KVM_PAGE_TRACKER_WAIT | KVM_PAGE_TRACKER_STEP)

@@ -46,10 +46,10 @@
 
 #include "kvm_cache_regs.h"
 #include "page_track_access.h"
-#include "page_track_fd.h"
 #include "page_track_notifier.h"
 #include "page_track_question.h"
 #include "page_track_range.h"
+#include "page_track_user.h"
 #include "smm.h"
 #include "x86.h"
 

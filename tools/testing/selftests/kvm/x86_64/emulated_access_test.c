@@ -19,10 +19,8 @@
 #define STACK_SLOT	2
 #define STACK_GPA	0x20000000ul
 #define STACK_VA	0x48000000ul
-#define TABLE_VA	0x49000000ul
 #define DEVICE_GPA	0x30000000ul
 #define DEVICE_VA	0x4a000000ul
-#define SHADOWED_VA	0x50000000ul
 
 /* Places in the first page of data. */
 #define SOURCE		0x100
@@ -72,7 +70,6 @@ DEFINE_INSN(push_device, "push (%rdi)");
 DEFINE_INSN(lock_add, "lock add %rax, (%rdi)");
 DEFINE_INSN(sgdt, "sgdt (%rdi)");
 DEFINE_INSN(call, "call *(%rdi)");
-DEFINE_INSN(flush_load, "mov %cr3, %rax; mov %rax, %cr3; mov (%rsi), %rbx");
 
 /* Exceptions, and where a CALL may lead. */
 CODE(db_handler, "out %al, $0x81")
@@ -375,43 +372,6 @@ static void test_call(struct guest *g)
 			 "%s jumps to where its operand says\n", call.name);
 }
 
-/*
- * Have the middle one of three entries of a page directory lead where the last one does.
- * @insn begins @before bytes ahead of it and writes RAX, or the limit and base of the GDT.
- */
-static void test_table(struct guest *g, const struct insn *insn, int before, uint64_t va)
-{
-	uint64_t table_va = TABLE_VA + va / PG_SIZE_1G * PAGE_SIZE, entry, *middle, gpa;
-	struct kvm_regs regs = { .rsi = va + PG_SIZE_2M };
-	int level = PG_LEVEL_2M, i;
-	static struct outcome o;
-	struct kvm_sregs sregs;
-
-	for (i = 0; i < 3; i++)
-		virt_map(g->vm, va + i * PG_SIZE_2M, DATA_GPA + i / 2 * PAGE_SIZE, 1);
-	entry = *__vm_get_page_table_entry(g->vm, va + 2 * PG_SIZE_2M, &level);
-	middle = __vm_get_page_table_entry(g->vm, va + PG_SIZE_2M, &level);
-	TEST_ASSERT((entry ^ *middle) < BIT(24), "Four bytes have to do");
-	gpa = addr_hva2gpa(g->vm, middle);
-	virt_map(g->vm, table_va, gpa & PAGE_MASK, 1);
-	memset(g->mem, 1, PAGE_SIZE);
-	memset(g->mem + PAGE_SIZE, 2, PAGE_SIZE);
-	run(g, &flush_load, false, &regs, &o);
-
-	vcpu_sregs_get(g->vcpu, &sregs);
-	sregs.gdt.base = entry;
-	sregs.gdt.limit = 0;
-	vcpu_sregs_set(g->vcpu, &sregs);
-	regs.rax = entry << 8;
-	regs.rdi = table_va + gpa % PAGE_SIZE - before;
-	run(g, insn, true, &regs, &o);
-	TEST_ASSERT_EQ(*middle, entry);
-
-	run(g, &flush_load, false, &regs, &o);
-	ksft_test_result((uint8_t)o.regs.rbx == 2, "%s into a page directory: page %d of 2\n",
-			 insn->name, (uint8_t)o.regs.rbx);
-}
-
 static void set_handler(struct guest *g, int vector, void (*handler)(void))
 {
 	uint16_t *gate = addr_gva2hva(g->vm, g->vm->arch.idt + 16 * vector);
@@ -494,8 +454,6 @@ int main(void)
 		test_count(&g, words[i]);
 	test_device(&g, &push_device);
 	test_call(&g);
-	test_table(&g, &store4, 1, SHADOWED_VA);
-	test_table(&g, &sgdt, 2, SHADOWED_VA + PG_SIZE_1G);
 
 	kvm_vm_free(g.vm);
 	ksft_set_plan(ksft_test_num());
