@@ -21,6 +21,7 @@
 #include "page_track_by_kvm.h"
 #include "page_track_event.h"
 #include "page_track_exit.h"
+#include "page_track_found.h"
 #include "page_track_notifier.h"
 #include "page_track_question.h"
 #include "page_track_range.h"
@@ -215,8 +216,7 @@ static int untrack_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
 	/* Tell before userspace can track the page again.  Of several vCPUs, one does. */
 	guard(mutex)(&vcpu->kvm->slots_arch_lock);
 
-	r = kvm_page_track_untrack_page(vcpu->kvm, &tracker->node, gpa_to_gfn(access->gpa),
-					access->mode, action);
+	r = page_track_untrack_found(vcpu, &tracker->node, gpa_to_gfn(access->gpa), action);
 	if (r > 0)
 		push_event(vcpu, tracker, &event);
 
@@ -279,14 +279,19 @@ static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *a
 {
 	struct page_tracker *tracker = to_tracker(node);
 
+	/* What it does in a step, KVM cannot emulate. */
+	access->unemulated |= kvm_page_track_in_step(vcpu);
+
+	/* Tell of no write that the host cannot let happen. */
+	if (action == KVM_PAGE_TRACK_ACTION_ONCE && !access->data && !access->unemulated &&
+	    !access->page_ready)
+		return KVM_PAGE_TRACK_WANT_PAGE;
+
 	if (!access->too_late && lacks_room(vcpu, tracker)) {
 		page_track_get_question(vcpu)->stopped = true;
 		kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
 		return KVM_PAGE_TRACK_STOP;
 	}
-
-	/* What it does in a step, KVM cannot emulate. */
-	access->unemulated |= kvm_page_track_in_step(vcpu);
 
 	if (action == KVM_PAGE_TRACK_ACTION_EXIT)
 		return access->data || access->unemulated ? ask(vcpu, tracker, access) :
@@ -299,9 +304,7 @@ static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *a
 	if (action != KVM_PAGE_TRACK_ACTION_ONCE || access->data)
 		return KVM_PAGE_TRACK_GO_ON;
 
-	/* Tell of no write that the host cannot let happen. */
-	return access->page_ready ? untrack_page(vcpu, access, action, tracker) :
-				    KVM_PAGE_TRACK_WANT_PAGE;
+	return untrack_page(vcpu, access, action, tracker);
 }
 
 /* Have the vCPU wait for a reply to the question @q. */

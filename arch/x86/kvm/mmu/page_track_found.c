@@ -79,3 +79,17 @@ const struct kvm_page_track_found *page_track_find_beyond(struct kvm_vcpu *vcpu,
 	found->node = page_track_find_next(vcpu->kvm, found->node, insn->gfn, &found->action);
 	return found->node ? found : NULL;
 }
+
+int page_track_untrack_found(struct kvm_vcpu *vcpu, struct kvm_page_track_notifier_node *n,
+			     gfn_t gfn, u8 action)
+{
+	struct kvm_page_track_insn *insn = &vcpu->arch.page_track->insn;
+
+	lockdep_assert_held(&vcpu->kvm->slots_arch_lock);
+
+	if (insn->gfn == gfn && !insn->more &&
+	    insn->generation == kvm_page_track_generation(vcpu->kvm))
+		return __kvm_page_track_untrack_page(vcpu->kvm, n, gfn, KVM_PAGE_TRACK_WRITE);
+
+	return kvm_page_track_untrack_page(vcpu->kvm, n, gfn, KVM_PAGE_TRACK_WRITE, action);
+}

@@ -65,4 +65,13 @@ page_track_next_found(struct kvm_vcpu *vcpu, unsigned int *i)
 	return insn->more ? page_track_find_beyond(vcpu, next == insn->nr_found) : NULL;
 }
 
+/*
+ * kvm_page_track_untrack_page() for an @n that was found to have @gfn with @action, without
+ * another look at its ranges if nobody's have changed since.
+ *
+ * Context: a callback of @n, which it was found for; otherwise as there.
+ */
+int page_track_untrack_found(struct kvm_vcpu *vcpu, struct kvm_page_track_notifier_node *n,
+			     gfn_t gfn, u8 action);
+
 #endif /* __KVM_X86_PAGE_TRACK_FOUND_H */

@@ -78,8 +78,24 @@ static int call_new_slot(struct page_track_change *c, gfn_t gfn, gfn_t end,
 	return r;
 }
 
-int page_track_call_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,
-			  page_track_slot_fn fn)
+/* For the slots of @gfn, which are mostly those that were looked up last. */
+static int call_slots_of_gfn(struct page_track_change *c, gfn_t gfn, page_track_slot_fn fn)
+{
+	struct kvm *kvm = c->walk.kvm;
+	struct kvm_memory_slot *slot;
+	int i, r = 0;
+
+	for (i = 0; !r && i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
+		slot = __gfn_to_memslot(__kvm_memslots(kvm, i), gfn);
+		if (slot && !page_track_is_internal(slot))
+			r = fn(c, slot, gfn, gfn + 1);
+	}
+
+	return r;
+}
+
+static int call_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,
+		      page_track_slot_fn fn)
 {
 	struct kvm *kvm = c->walk.kvm;
 	struct kvm_memslot_iter iter;
@@ -99,7 +115,15 @@ int page_track_call_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,
 		}
 	}
 
-	return call_new_slot(c, gfn, end, fn);
+	return 0;
+}
+
+int page_track_call_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,
+			  page_track_slot_fn fn)
+{
+	int r = end - gfn == 1 ? call_slots_of_gfn(c, gfn, fn) : call_slots(c, gfn, end, fn);
+
+	return r ?: call_new_slot(c, gfn, end, fn);
 }
 
 int page_track_count_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,

@@ -101,17 +101,12 @@ int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
 	return kvm_page_track_get_range_action(n, gfn, mode);
 }
 
-int kvm_page_track_get_action_around(struct kvm_page_track_notifier_node *n, gfn_t gfn,
-				     enum kvm_page_track_mode mode, gfn_t *first, gfn_t *last)
+/* Of a tracker that has given no page up. */
+static int get_range_action_around(struct maple_tree *ranges, gfn_t gfn, gfn_t *first,
+				   gfn_t *last)
 {
-	MA_STATE(mas, &n->ranges[mode], gfn, gfn);
+	MA_STATE(mas, ranges, gfn, gfn);
 	void *entry;
-
-	if (gfn > ULONG_MAX || !xa_empty(&n->untracked[mode])) {
-		*first = gfn;
-		*last = gfn;
-		return kvm_page_track_get_action(n, gfn, mode);
-	}
 
 	rcu_read_lock();
 	entry = mas_walk(&mas);
@@ -122,14 +117,25 @@ int kvm_page_track_get_action_around(struct kvm_page_track_notifier_node *n, gfn
 	return entry ? xa_to_value(entry) : -ENOENT;
 }
 
+int kvm_page_track_get_action_around(struct kvm_page_track_notifier_node *n, gfn_t gfn,
+				     enum kvm_page_track_mode mode, gfn_t *first, gfn_t *last)
+{
+	if (gfn <= ULONG_MAX && xa_empty(&n->untracked[mode]))
+		return get_range_action_around(&n->ranges[mode], gfn, first, last);
+
+	*first = gfn;
+	*last = gfn;
+	return kvm_page_track_get_action(n, gfn, mode);
+}
+
 static int remove_part(struct page_track_change *c, struct kvm_memory_slot *slot,
 		       gfn_t gfn, gfn_t end)
 {
 	return __kvm_slot_page_track_remove_range(&c->walk, slot, gfn, end);
 }
 
-int kvm_page_track_untrack_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
-				gfn_t gfn, enum kvm_page_track_mode mode, u8 action)
+int __kvm_page_track_untrack_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+				  gfn_t gfn, enum kvm_page_track_mode mode)
 {
 	PAGE_TRACK_CHANGE(c, kvm, n, gfn, gfn + 1, mode);
 	unsigned long *map;
@@ -137,10 +143,6 @@ int kvm_page_track_untrack_page(struct kvm *kvm, struct kvm_page_track_notifier_
 
 	lockdep_assert_held(&kvm->slots_arch_lock);
 	lockdep_assert_once(srcu_read_lock_held(&kvm->srcu));
-
-	if (gfn > ULONG_MAX || !page_track_is_registered(kvm, n) ||
-	    mtree_load(&n->ranges[mode], gfn) != xa_mk_value(action))
-		return 0;
 
 	map = page_track_untracked_prepare(&n->untracked[mode], gfn);
 	if (IS_ERR(map))
@@ -154,6 +156,16 @@ int kvm_page_track_untrack_page(struct kvm *kvm, struct kvm_page_track_notifier_
 	page_track_untracked_add(map, gfn);
 	kvm_page_track_changed(kvm);
 	return r ?: 1;
+}
+
+int kvm_page_track_untrack_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+				gfn_t gfn, enum kvm_page_track_mode mode, u8 action)
+{
+	if (gfn > ULONG_MAX || !page_track_is_registered(kvm, n) ||
+	    mtree_load(&n->ranges[mode], gfn) != xa_mk_value(action))
+		return 0;
+
+	return __kvm_page_track_untrack_page(kvm, n, gfn, mode);
 }
 
 static int count_parts_up(struct page_track_change *c, struct kvm_memory_slot *slot,

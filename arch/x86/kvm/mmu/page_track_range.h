@@ -57,12 +57,15 @@ int kvm_page_track_get_action_around(struct kvm_page_track_notifier_node *n, gfn
 				     enum kvm_page_track_mode mode, gfn_t *first, gfn_t *last);
 
 /*
- * Remove @gfn from what @n tracks if it has this @action still.  Who tells of that
- * before the lock is released is not overtaken by an @n that adds @gfn again.
+ * Remove @gfn from what @n tracks if it has this @action still, which the first one takes for
+ * granted.  Who tells of that before the lock is released is not overtaken by an @n that adds
+ * @gfn again.
  *
  * Returns 1 if so, 0 if not, or -ENOMEM, or -EIO for a bug.
  * Context: kvm->srcu and kvm->slots_arch_lock held; may sleep, takes mmu_lock.
  */
+int __kvm_page_track_untrack_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+				  gfn_t gfn, enum kvm_page_track_mode mode);
 int kvm_page_track_untrack_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
 				gfn_t gfn, enum kvm_page_track_mode mode, u8 action);
 #else

@@ -283,7 +283,8 @@ static const struct vm_operations_struct ring_vm_ops = {
 
 int page_track_ring_mmap(struct page_track_ring *ring, struct vm_area_struct *vma)
 {
-	unsigned long size = vma->vm_end - vma->vm_start;
+	unsigned long offset, size = vma->vm_end - vma->vm_start;
+	int r;
 
 	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff ||
 	    (size != PAGE_SIZE && size != shared_size(ring->nr_events)))
@@ -293,5 +294,14 @@ int page_track_ring_mmap(struct page_track_ring *ring, struct vm_area_struct *vm
 	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_private_data = ring;
 	vma->vm_ops = &ring_vm_ops;
+
+	/* Who reads events shall have no faults. */
+	for (offset = 0; offset < size; offset += PAGE_SIZE) {
+		r = vm_insert_page(vma, vma->vm_start + offset,
+				   vmalloc_to_page((void *)ring->shared + offset));
+		if (r)
+			return r;
+	}
+
 	return 0;
 }

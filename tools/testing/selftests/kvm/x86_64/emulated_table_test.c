@@ -24,14 +24,14 @@ struct insn {
 };
 
 /* One byte ahead of it, which is 0, and three bytes of @entry. */
-static void mov(uint64_t entry, void *at)
+static void write_mov(uint64_t entry, void *at)
 {
 	asm volatile(KVM_FEP "movl %0, (%1)"
 		     :: "r"((uint32_t)entry << 8), "r"(at - 1) : "memory");
 }
 
 /* The limit, which is 0 as well, and as the base the whole @entry. */
-static void sgdt(uint64_t entry, void *at)
+static void write_sgdt(uint64_t entry, void *at)
 {
 	const struct desc_ptr gdt = { .address = entry };
 	struct desc_ptr own;
@@ -92,8 +92,8 @@ static void test_insn(const struct insn *insn)
 int main(void)
 {
 	static const struct insn insns[] = {
-		{ "mov", mov },
-		{ "sgdt", sgdt },
+		{ "mov", write_mov },
+		{ "sgdt", write_sgdt },
 	};
 	int i;
 
