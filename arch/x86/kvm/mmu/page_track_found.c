@@ -7,7 +7,6 @@
 
 #include <linux/kvm_host.h>
 
-#include "page_track_access.h"
 #include "page_track_found.h"
 #include "page_track_notifier.h"
 #include "page_track_range.h"

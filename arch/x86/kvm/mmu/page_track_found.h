@@ -10,8 +10,8 @@
 
 #include <linux/kvm_host.h>
 
-#include "page_track_access.h"
 #include "page_track_notifier.h"
+#include "page_track_vcpu.h"
 
 /*
  * The next tracker behind @n that has @gfn, with its @action, or NULL.  The shadow MMU is

@@ -12,17 +12,9 @@
 #include <linux/kvm_host.h>
 
 #include "page_track_access.h"
-
-/* vcpu->arch.page_track_step_kind: what the vCPU does in the view, if it is there. */
-enum kvm_page_track_step_kind {
-	KVM_PAGE_TRACK_NO_STEP,
-	/* One instruction; one that loads TF, if it comes to its end; or TF and IF. */
-	KVM_PAGE_TRACK_STEP_INSN,
-	KVM_PAGE_TRACK_STEP_LOADS_TF,
-	KVM_PAGE_TRACK_STEP_LOADS_TF_IF,
-	/* It takes the event that KVM injects. */
-	KVM_PAGE_TRACK_STEP_EVENT,
-};
+#include "page_track_step_insn.h"
+#include "page_track_step_view.h"
+#include "page_track_stepped.h"
 
 /* Is @vcpu to execute one instruction, and no more?  Context: any of @vcpu's thread. */
 static inline bool kvm_page_track_steps_insn(struct kvm_vcpu *vcpu)
@@ -105,20 +97,6 @@ static inline unsigned long kvm_page_track_step_dr6(unsigned long dr6, unsigned 
 int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
 			u8 action, struct kvm_page_track_notifier_node *n);
 
-#define KVM_PAGE_TRACK_STEP_DATA	64
-
-/* What is being told of a step. */
-struct kvm_page_track_stepped {
-	/* The one that faulted, and the instruction's address. */
-	const struct kvm_page_track_access *access;
-	u64 rip;
-	/* Was an event being delivered there?  Was it, or the instruction, done to its end? */
-	bool event;
-	bool done;
-	/* Has the tracker that is told opened the page? */
-	bool opened;
-};
-
 const struct kvm_page_track_stepped *
 __kvm_page_track_stepped(const struct kvm_page_track_step *step);
 
@@ -140,26 +118,6 @@ kvm_page_track_stepped(struct kvm_vcpu *vcpu)
  */
 void kvm_page_track_wait_for_step(struct kvm *kvm,
 				  const struct kvm_page_track_notifier_node *n);
-
-/*
- * Of the instruction that KVM's emulator has failed to do: can @vcpu step it, with TF and
- * without IF, and what kind of step is it then?  Or does it lead to an event and no more,
- * and can that be injected in its stead?
- *
- * Context: @vcpu's thread, behind that failure.
- */
-bool page_track_can_step_insn(struct kvm_vcpu *vcpu);
-enum kvm_page_track_step_kind page_track_insn_kind(struct kvm_vcpu *vcpu);
-bool page_track_is_soft_int(struct kvm_vcpu *vcpu);
-void page_track_inject_soft_int(struct kvm_vcpu *vcpu);
-
-/*
- * Of an instruction in a step: may the exception @vector be its own, and not that of what
- * another vCPU has made of it?
- *
- * Context: @vcpu's thread.
- */
-bool page_track_can_step_raise(struct kvm_vcpu *vcpu, u8 vector);
 
 bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn);
 void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done);
@@ -196,19 +154,6 @@ bool kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vector, bool interc
 
 /* Free what @vcpu keeps.  Context: before kvm_page_track_free_vcpu(). */
 void kvm_page_track_free_step(struct kvm_vcpu *vcpu);
-
-/*
- * A tracker is gone, or a step.  If no tracker of others than KVM is left, nobody steps any
- * more: have a work item free the view.
- *
- * Context: any, with a reference on @kvm.
- */
-void kvm_page_track_drop_view(struct kvm *kvm);
-
-/* Context: the creation of @kvm. */
-void kvm_page_track_init_steps(struct kvm *kvm);
-/* Context: the destruction of @kvm, before that of its MMU; kvm->slots_lock not held. */
-void kvm_page_track_stop_steps(struct kvm *kvm);
 #else
 static inline bool kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
@@ -224,8 +169,6 @@ static inline bool kvm_page_track_step_exception(struct kvm_vcpu *vcpu, u8 vecto
 }
 
 static inline void kvm_page_track_free_step(struct kvm_vcpu *vcpu) {}
-static inline void kvm_page_track_init_steps(struct kvm *kvm) {}
-static inline void kvm_page_track_stop_steps(struct kvm *kvm) {}
 #endif
 
 #endif /* __KVM_X86_PAGE_TRACK_STEP_H */

@@ -10,7 +10,7 @@
 #include <linux/kvm_host.h>
 
 #include "kvm_emulate.h"
-#include "page_track_step.h"
+#include "page_track_step_insn.h"
 #include "x86.h"
 
 static bool has_operand_size_prefix(const struct x86_emulate_ctxt *ctxt)

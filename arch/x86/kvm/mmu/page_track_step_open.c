@@ -13,8 +13,8 @@
 #include "mmu_internal.h"
 #include "page_track_found.h"
 #include "page_track_range.h"
-#include "page_track_step.h"
 #include "page_track_step_open.h"
+#include "page_track_stepped.h"
 
 /* No tracker has it. */
 #define NO_ID		0

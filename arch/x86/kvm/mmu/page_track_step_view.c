@@ -15,7 +15,7 @@
 #include "mmu.h"
 #include "mmu_internal.h"
 #include "page_track_notifier.h"
-#include "page_track_step.h"
+#include "page_track_step_view.h"
 
 static void drop_in_work(struct work_struct *work)
 {
