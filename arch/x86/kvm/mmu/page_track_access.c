@@ -114,22 +114,20 @@ static int call_unemulated(struct kvm_vcpu *vcpu, struct kvm_page_track_access *
 	return KVM_PAGE_TRACK_STOP;
 }
 
-/* What is known of the fault itself is so until the next one, see kvm_page_track_begin_fault(). */
 static void note_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
 {
 	struct kvm_page_track_fault *told = &vcpu->arch.page_track->fault;
 	struct kvm_page_track_access *access = &told->access;
 
-	if (!told->valid) {
-		access->mode = KVM_PAGE_TRACK_WRITE;
-		access->gpa = gfn_to_gpa(fault->gfn) | offset_in_page(fault->addr);
-		access->gva = fault->addr;
-		/* Otherwise the fault was in a second dimension. */
-		access->gva_valid = vcpu->arch.mmu == &vcpu->arch.root_mmu && !tdp_enabled;
-		access->page_walk = fault->error_code & PFERR_GUEST_PAGE_MASK;
-		/* KVM can emulate instructions, but not the delivery. */
-		access->unemulated = kvm_event_needs_reinjection(vcpu);
-	}
+	access->mode = KVM_PAGE_TRACK_WRITE;
+	/* If it was told before, the guest's tables may have led elsewhere then. */
+	access->gpa = gfn_to_gpa(fault->gfn) | offset_in_page(fault->addr);
+	access->gva = fault->addr;
+	/* Otherwise the fault was in a second dimension. */
+	access->gva_valid = vcpu->arch.mmu == &vcpu->arch.root_mmu && !tdp_enabled;
+	access->page_walk = fault->error_code & PFERR_GUEST_PAGE_MASK;
+	/* KVM can emulate instructions, but not the delivery. */
+	access->unemulated = kvm_event_needs_reinjection(vcpu);
 	access->page_ready = !is_error_noslot_pfn(fault->pfn);
 
 	page_track_look_up_anew(vcpu, fault->gfn);

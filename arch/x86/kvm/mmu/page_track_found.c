@@ -86,6 +86,7 @@ int page_track_untrack_found(struct kvm_vcpu *vcpu, struct kvm_page_track_notifi
 
 	lockdep_assert_held(&vcpu->kvm->slots_arch_lock);
 
+	/* One beyond was found later than the generation says. */
 	if (insn->gfn == gfn && !insn->more &&
 	    insn->generation == kvm_page_track_generation(vcpu->kvm))
 		return __kvm_page_track_untrack_page(vcpu->kvm, n, gfn, KVM_PAGE_TRACK_WRITE);

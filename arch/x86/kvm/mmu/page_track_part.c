@@ -78,7 +78,7 @@ static int call_new_slot(struct page_track_change *c, gfn_t gfn, gfn_t end,
 	return r;
 }
 
-/* For the slots of @gfn, which are mostly those that were looked up last. */
+/* For the slots of @gfn, mostly the same as in the call before. */
 static int call_slots_of_gfn(struct page_track_change *c, gfn_t gfn, page_track_slot_fn fn)
 {
 	struct kvm *kvm = c->walk.kvm;

@@ -57,9 +57,9 @@ int kvm_page_track_get_action_around(struct kvm_page_track_notifier_node *n, gfn
 				     enum kvm_page_track_mode mode, gfn_t *first, gfn_t *last);
 
 /*
- * Remove @gfn from what @n tracks if it has this @action still, which the first one takes for
- * granted.  Who tells of that before the lock is released is not overtaken by an @n that adds
- * @gfn again.
+ * Remove @gfn from what @n tracks if it has this @action still.  The first one takes for granted
+ * that @n is registered and has a range with that action there.  Who tells of that before the
+ * lock is released is not overtaken by an @n that adds @gfn again.
  *
  * Returns 1 if so, 0 if not, or -ENOMEM, or -EIO for a bug.
  * Context: kvm->srcu and kvm->slots_arch_lock held; may sleep, takes mmu_lock.

@@ -5,10 +5,12 @@
 #include <linux/build_bug.h>
 #include <linux/capability.h>
 #include <linux/cred.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -295,7 +297,8 @@ int page_track_ring_mmap(struct page_track_ring *ring, struct vm_area_struct *vm
 	vma->vm_private_data = ring;
 	vma->vm_ops = &ring_vm_ops;
 
-	/* Who reads events shall have no faults. */
+	/* Who reads events shall have no faults, if that does not take long. */
+	size = min_t(unsigned long, size, SZ_1M);
 	for (offset = 0; offset < size; offset += PAGE_SIZE) {
 		r = vm_insert_page(vma, vma->vm_start + offset,
 				   vmalloc_to_page((void *)ring->shared + offset));

@@ -93,6 +93,12 @@ static int add_another(struct kunit *test, struct kvm_page_track_notifier_node *
 	return add_with(test, n, FIRST + COUNT, 1, 1);
 }
 
+/* As another vCPU does. */
+static int give_it_up(struct kunit *test, struct kvm_page_track_notifier_node *n)
+{
+	return ptk_untrack_page(test, n, FIRST, 1) == 1 ? 0 : -EIO;
+}
+
 static int remove_it(struct kunit *test, struct kvm_page_track_notifier_node *n)
 {
 	return ptk_remove_range(test, n, FIRST, 1);
@@ -111,6 +117,7 @@ static void found_page_is_untracked_if_it_is_still_tracked(struct kunit *test)
 	} cases[] = {
 		{ change_nothing, 1, COUNT - 1 },
 		{ add_another, 1, COUNT },
+		{ give_it_up, 0, COUNT - 1 },
 		{ remove_it, 0, COUNT - 1 },
 		{ change_action, 0, COUNT },
 	};
