@@ -273,6 +273,24 @@ int kvm_page_track_remove_range(struct kvm *kvm,
 				gfn_t nr_pages, enum kvm_page_track_mode mode);
 
 /*
+ * The same for one page, at the cost of a bit, for a tracker that adds and removes single
+ * pages all the time, with one @action.  Where the tracker has no range near, the first page
+ * makes one of 2^15 gfns, in which only the pages that were added are tracked, and which
+ * stays: hence only a page that a slot has is added.  To remove a page at the cost of a bit
+ * allows huge ones again, but does not zap what is in the way of one: the next page to be
+ * added may be in it.
+ *
+ * Return as kvm_page_track_add_range() and kvm_page_track_remove_range() do, and -ENOENT if
+ * no slot has what is to be added, or @n does not track what is to be removed.  One that fails
+ * has changed nothing.
+ * Context: as kvm_page_track_add_range().
+ */
+int kvm_page_track_add_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			    gfn_t gfn, enum kvm_page_track_mode mode, u8 action);
+int kvm_page_track_remove_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
+			       gfn_t gfn, enum kvm_page_track_mode mode);
+
+/*
  * Find the first gfn, from *@gfn on, that @n tracks.  Store it in *@gfn, and in
  * *@nr_pages how many gfns in a row are tracked from there with one *@action.
  *

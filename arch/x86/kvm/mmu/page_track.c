@@ -193,6 +193,9 @@ static int create_block(struct kvm *kvm, struct kvm_mmu_memory_cache *blocks,
 	if (*p)
 		return 0;
 
+	if (KVM_BUG_ON(!blocks, kvm))
+		return -EIO;
+
 	block = kvm_mmu_memory_cache_alloc(blocks);
 	clear_page(block);
 
@@ -290,40 +293,45 @@ int kvm_slot_page_track_remove_page(struct kvm *kvm,
 	return !r;
 }
 
+static int prepare_block(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+			 enum kvm_page_track_mode mode)
+{
+	struct kvm_mmu_memory_cache blocks = {};
+	int r = __kvm_mmu_topup_memory_cache(&blocks, 1, 1);
+
+	if (!r) {
+		write_lock(&kvm->mmu_lock);
+		r = create_block(kvm, &blocks, slot, gfn, mode);
+		write_unlock(&kvm->mmu_lock);
+	}
+
+	kvm_mmu_free_memory_cache(&blocks);
+	cond_resched();
+	return r;
+}
+
 int kvm_slot_page_track_prepare_range(struct kvm *kvm,
 				      struct kvm_memory_slot *slot, gfn_t gfn,
 				      gfn_t end, enum kvm_page_track_mode mode)
 {
-	struct kvm_mmu_memory_cache blocks = {};
 	gfn_t offset = round_down(gfn - slot->base_gfn, KVM_PAGE_TRACK_BLOCK_GFNS);
 	int r;
 
 	lockdep_assert_held(&kvm->slots_arch_lock);
 	assert_slots_stable(kvm);
 
+	/* Mostly nothing is missing. */
+	if (end - gfn == 1 && gfn_to_counter(slot, gfn, mode))
+		return 0;
+
 	/* Only a slot that is not visible yet may have none. */
 	r = create_directory(kvm, slot, mode);
-	if (r)
-		return r;
 
-	for (gfn = slot->base_gfn + offset; gfn < end; gfn += KVM_PAGE_TRACK_BLOCK_GFNS) {
-		if (gfn_to_counter(slot, gfn, mode))
-			continue;
-
-		r = __kvm_mmu_topup_memory_cache(&blocks, 1, 1);
-		if (r)
-			break;
-
-		write_lock(&kvm->mmu_lock);
-		r = create_block(kvm, &blocks, slot, gfn, mode);
-		write_unlock(&kvm->mmu_lock);
-		if (r)
-			break;
-
-		cond_resched();
+	for (gfn = slot->base_gfn + offset; gfn < end && !r; gfn += KVM_PAGE_TRACK_BLOCK_GFNS) {
+		if (!gfn_to_counter(slot, gfn, mode))
+			r = prepare_block(kvm, slot, gfn, mode);
 	}
 
-	kvm_mmu_free_memory_cache(&blocks);
 	return r;
 }
 

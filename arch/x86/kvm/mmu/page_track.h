@@ -61,7 +61,7 @@ void kvm_page_track_free_memslot(struct kvm *kvm, struct kvm_memory_slot *slot);
 /*
  * Count @gfn of @slot up.  The first count stops large mappings of @gfn.  Each
  * removes the access from its SPTEs and flushes TLBs if one had it.  @blocks holds
- * pages, one at least, of which up to one is taken.
+ * pages, one at least, of which up to one is taken; it may be NULL if @gfn is prepared.
  *
  * Returns 0, or with nothing changed -EOVERFLOW, or -EIO if @slot has no
  * directory for @mode.  Either is a bug of KVM.

@@ -80,9 +80,8 @@ static gfn_t chunk_end(struct page_track_change *c, gfn_t gfn)
 	return parts_end(c, gfn, end);
 }
 
-/* Let [@first, @last] be one range with its neighbours that have @entry. */
-static void include_neighbours(struct maple_tree *ranges, void *entry,
-			       unsigned long *first, unsigned long *last)
+void page_track_include_neighbours(struct maple_tree *ranges, void *entry,
+				   unsigned long *first, unsigned long *last)
 {
 	MA_STATE(mas, ranges, *last + 1, *last + 1);
 
@@ -129,7 +128,7 @@ static int save_parts(struct page_track_change *c, gfn_t gfn, gfn_t end)
 	return r;
 }
 
-static int add_chunk(struct page_track_change *c)
+int page_track_add_chunk(struct page_track_change *c)
 {
 	MA_STATE(mas, page_track_change_tree(c), 0, 0);
 	gfn_t gfn = c->gfn, end = chunk_end(c, gfn);
@@ -149,7 +148,7 @@ static int add_chunk(struct page_track_change *c)
 	if (r)
 		return r;
 
-	include_neighbours(page_track_change_tree(c), c->entry, &first, &last);
+	page_track_include_neighbours(page_track_change_tree(c), c->entry, &first, &last);
 	mas_set_range(&mas, first, last);
 	r = mas_preallocate(&mas, c->entry, c->gfp);
 	if (r)
@@ -162,7 +161,7 @@ static int add_chunk(struct page_track_change *c)
 	return r;
 }
 
-static int remove_chunk(struct page_track_change *c)
+int page_track_remove_chunk(struct page_track_change *c)
 {
 	MA_STATE(mas, page_track_change_tree(c), c->gfn, c->gfn);
 	gfn_t gfn, end;
@@ -290,13 +289,13 @@ static void undo_add(struct page_track_change *c, gfn_t first)
 		if (part.gfn >= done)
 			continue;
 
-		undo_part(c, part.end, done, NULL, remove_chunk);
+		undo_part(c, part.end, done, NULL, page_track_remove_chunk);
 		undo_part(c, part.gfn, part.end, part.entry,
 			  part.untracked ? restore_untracked_chunk : restore_chunk);
 		done = part.gfn;
 	}
 
-	undo_part(c, first, done, NULL, remove_chunk);
+	undo_part(c, first, done, NULL, page_track_remove_chunk);
 }
 
 static int add_gfns(struct page_track_change *c)
@@ -309,7 +308,7 @@ static int add_gfns(struct page_track_change *c)
 	if (c->end - first > CHUNK_PARTS)
 		c->saved = &saved;
 
-	r = page_track_do_chunks(c, add_chunk);
+	r = page_track_do_chunks(c, page_track_add_chunk);
 	if (r && c->saved) {
 		undo_add(c, first);
 	} else if (!r && !xa_empty(page_track_change_told(c))) {
@@ -324,7 +323,7 @@ static int add_gfns(struct page_track_change *c)
 
 static int remove_gfns(struct page_track_change *c)
 {
-	int r = page_track_do_chunks(c, remove_chunk);
+	int r = page_track_do_chunks(c, page_track_remove_chunk);
 
 	return r ?: c->any ? 0 : -ENOENT;
 }
@@ -339,7 +338,7 @@ void kvm_page_track_remove_most_ranges(struct kvm *kvm,
 
 		c.gfp |= __GFP_NOFAIL;
 		c.finish = true;
-		page_track_do_chunks(&c, remove_chunk);
+		page_track_do_chunks(&c, page_track_remove_chunk);
 	}
 }
 

@@ -148,6 +148,18 @@ int page_track_prepare(struct page_track_change *c, struct kvm_memory_slot *slot
 	return page_track_written_prepare(c->n->written, slot->as_id, gfn, end);
 }
 
+int page_track_count_up(struct page_track_change *c, struct kvm_memory_slot *slot,
+			gfn_t gfn, gfn_t end)
+{
+	return __kvm_slot_page_track_add_range(&c->walk, slot, gfn, end);
+}
+
+int page_track_count_down(struct page_track_change *c, struct kvm_memory_slot *slot,
+			  gfn_t gfn, gfn_t end)
+{
+	return __kvm_slot_page_track_remove_range(&c->walk, slot, gfn, end);
+}
+
 int page_track_count_gaps_up(struct page_track_change *c, struct kvm_memory_slot *slot,
 			     gfn_t gfn, gfn_t end)
 {

@@ -98,9 +98,16 @@ int page_track_call_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,
 int page_track_count_slots(struct page_track_change *c, gfn_t gfn, gfn_t end,
 			   page_track_slot_fn fn);
 
-/* Such functions: allocate; count what the tracker does not track, or what it does. */
+/*
+ * Such functions: allocate; count all up, or down; count what the tracker does not track, or
+ * what it does.
+ */
 int page_track_prepare(struct page_track_change *c, struct kvm_memory_slot *slot,
 		       gfn_t gfn, gfn_t end);
+int page_track_count_up(struct page_track_change *c, struct kvm_memory_slot *slot,
+			gfn_t gfn, gfn_t end);
+int page_track_count_down(struct page_track_change *c, struct kvm_memory_slot *slot,
+			  gfn_t gfn, gfn_t end);
 int page_track_count_gaps_up(struct page_track_change *c, struct kvm_memory_slot *slot,
 			     gfn_t gfn, gfn_t end);
 int page_track_count_parts_down(struct page_track_change *c,
@@ -119,5 +126,16 @@ int page_track_change_range(struct page_track_change *c,
 			    int (*fn)(struct page_track_change *c));
 int page_track_do_chunks(struct page_track_change *c,
 			 int (*fn)(struct page_track_change *c));
+
+/*
+ * Such functions, in page_track_change.c as well: add, or remove, the next chunk of what is
+ * left, as ranges.
+ */
+int page_track_add_chunk(struct page_track_change *c);
+int page_track_remove_chunk(struct page_track_change *c);
+
+/* Let [@first, @last] be one range with its neighbours that have @entry. */
+void page_track_include_neighbours(struct maple_tree *ranges, void *entry,
+				   unsigned long *first, unsigned long *last);
 
 #endif /* __KVM_X86_PAGE_TRACK_PART_H */

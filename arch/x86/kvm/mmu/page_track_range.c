@@ -95,10 +95,23 @@ int kvm_page_track_get_range_action(struct kvm_page_track_notifier_node *n, gfn_
 int kvm_page_track_get_action(struct kvm_page_track_notifier_node *n, gfn_t gfn,
 			      enum kvm_page_track_mode mode)
 {
-	if (page_track_is_untracked(&n->untracked[mode], gfn))
+	struct xarray *untracked = &n->untracked[mode];
+	const unsigned long *map = page_track_untracked_map(untracked, gfn);
+	int action;
+
+	/* A range is removed before its bits, which are looked at first. */
+	if (map && page_track_untracked_test(map, gfn))
 		return -ENOENT;
 
-	return kvm_page_track_get_range_action(n, gfn, mode);
+	action = kvm_page_track_get_range_action(n, gfn, mode);
+	if (action < 0)
+		return action;
+
+	/* And one that comes with bits, after them.  Pairs with create_range(). */
+	smp_rmb();
+	if (!map)
+		map = page_track_untracked_map(untracked, gfn);
+	return map && page_track_untracked_test(map, gfn) ? -ENOENT : action;
 }
 
 /* Of a tracker that has given no page up. */
@@ -120,18 +133,20 @@ static int get_range_action_around(struct maple_tree *ranges, gfn_t gfn, gfn_t *
 int kvm_page_track_get_action_around(struct kvm_page_track_notifier_node *n, gfn_t gfn,
 				     enum kvm_page_track_mode mode, gfn_t *first, gfn_t *last)
 {
-	if (gfn <= ULONG_MAX && xa_empty(&n->untracked[mode]))
-		return get_range_action_around(&n->ranges[mode], gfn, first, last);
+	int action;
+
+	if (gfn <= ULONG_MAX && xa_empty(&n->untracked[mode])) {
+		action = get_range_action_around(&n->ranges[mode], gfn, first, last);
+
+		/* As below, for all of them. */
+		smp_rmb();
+		if (xa_empty(&n->untracked[mode]))
+			return action;
+	}
 
 	*first = gfn;
 	*last = gfn;
 	return kvm_page_track_get_action(n, gfn, mode);
-}
-
-static int remove_part(struct page_track_change *c, struct kvm_memory_slot *slot,
-		       gfn_t gfn, gfn_t end)
-{
-	return __kvm_slot_page_track_remove_range(&c->walk, slot, gfn, end);
 }
 
 int __kvm_page_track_untrack_page(struct kvm *kvm, struct kvm_page_track_notifier_node *n,
@@ -152,7 +167,7 @@ int __kvm_page_track_untrack_page(struct kvm *kvm, struct kvm_page_track_notifie
 		return 0;
 
 	/* SPTEs get the access by a fault, or were zapped, to be huge. */
-	r = page_track_count_slots(&c, gfn, gfn + 1, remove_part);
+	r = page_track_count_slots(&c, gfn, gfn + 1, page_track_count_down);
 	page_track_untracked_add(map, gfn);
 	kvm_page_track_changed(kvm);
 	return r ?: 1;

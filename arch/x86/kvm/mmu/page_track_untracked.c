@@ -38,13 +38,6 @@ void page_track_untracked_destroy(struct xarray *untracked)
 	xa_destroy(untracked);
 }
 
-bool __page_track_is_untracked(struct xarray *untracked, gfn_t gfn)
-{
-	unsigned long *map = xa_load(untracked, gfn_to_index(gfn));
-
-	return map && test_bit(gfn_to_bit(gfn), map);
-}
-
 unsigned long *page_track_untracked_prepare(struct xarray *untracked, gfn_t gfn)
 {
 	unsigned long *map = xa_load(untracked, gfn_to_index(gfn));
@@ -65,14 +58,14 @@ unsigned long *page_track_untracked_prepare(struct xarray *untracked, gfn_t gfn)
 	return ERR_PTR(r);
 }
 
-bool page_track_untracked_test(const unsigned long *map, gfn_t gfn)
-{
-	return test_bit(gfn_to_bit(gfn), map);
-}
-
 void page_track_untracked_add(unsigned long *map, gfn_t gfn)
 {
 	set_bit(gfn_to_bit(gfn), map);
+}
+
+void page_track_untracked_clear(unsigned long *map, gfn_t gfn)
+{
+	clear_bit(gfn_to_bit(gfn), map);
 }
 
 int page_track_untracked_copy(struct xarray *to, struct xarray *from, struct xarray *except,
@@ -122,6 +115,7 @@ void page_track_untracked_remove(struct xarray *untracked, gfn_t gfn, gfn_t end)
 	xa_for_each_range(untracked, index, map, gfn_to_index(gfn), gfn_to_index(end - 1)) {
 		first = index == gfn_to_index(gfn) ? gfn_to_bit(gfn) : 0;
 		bitmap_clear(map, first, end_to_bit(index, end) - first);
+		page_track_map_set_entry(map, NULL);
 	}
 }
 
@@ -132,6 +126,7 @@ void page_track_untracked_restore(struct xarray *untracked, gfn_t gfn, gfn_t end
 	xa_for_each_range(untracked, index, map, gfn_to_index(gfn), gfn_to_index(end - 1)) {
 		first = index == gfn_to_index(gfn) ? gfn_to_bit(gfn) : 0;
 		bitmap_set(map, first, end_to_bit(index, end) - first);
+		page_track_map_set_entry(map, NULL);
 	}
 }
 

@@ -13,9 +13,10 @@
 #ifndef __KVM_X86_PAGE_TRACK_UNTRACKED_H
 #define __KVM_X86_PAGE_TRACK_UNTRACKED_H
 
-#include <linux/bits.h>
+#include <linux/bitops.h>
 #include <linux/kvm_types.h>
 #include <linux/math.h>
+#include <linux/mm.h>
 #include <linux/xarray.h>
 
 #include <asm/page.h>
@@ -32,19 +33,25 @@ static inline void page_track_untracked_init(struct xarray *untracked)
 /* Free all of the set.  Context: nobody uses it, may sleep. */
 void page_track_untracked_destroy(struct xarray *untracked);
 
-bool __page_track_is_untracked(struct xarray *untracked, gfn_t gfn);
-
-/* Context: any. */
-static inline bool page_track_is_untracked(struct xarray *untracked, gfn_t gfn)
-{
-	/* Many trackers never give a page up. */
-	return !xa_empty(untracked) && __page_track_is_untracked(untracked, gfn);
-}
-
-/* The bitmap that @gfn is in, or NULL.  Context: kvm->slots_arch_lock held. */
+/* The bitmap that @gfn is in, or NULL.  Context: any. */
 static inline unsigned long *page_track_untracked_map(struct xarray *untracked, gfn_t gfn)
 {
-	return xa_load(untracked, gfn / PAGE_TRACK_MAP_GFNS);
+	/* Many trackers never give a page up. */
+	return xa_empty(untracked) ? NULL : xa_load(untracked, gfn / PAGE_TRACK_MAP_GFNS);
+}
+
+/* Is @gfn in this bitmap of its?  Context: any. */
+static inline bool page_track_untracked_test(const unsigned long *map, gfn_t gfn)
+{
+	return test_bit(gfn % PAGE_TRACK_MAP_GFNS, map);
+}
+
+/* Is it in the set?  Context: any. */
+static inline bool page_track_is_untracked(struct xarray *untracked, gfn_t gfn)
+{
+	const unsigned long *map = page_track_untracked_map(untracked, gfn);
+
+	return map && page_track_untracked_test(map, gfn);
 }
 
 /*
@@ -55,9 +62,25 @@ static inline unsigned long *page_track_untracked_map(struct xarray *untracked, 
  */
 unsigned long *page_track_untracked_prepare(struct xarray *untracked, gfn_t gfn);
 
-/* Is @gfn in this bitmap of its?  Add it.  Context: kvm->slots_arch_lock held. */
-bool page_track_untracked_test(const unsigned long *map, gfn_t gfn);
+/* Add @gfn to this bitmap of its, or remove it.  Context: kvm->slots_arch_lock held. */
 void page_track_untracked_add(unsigned long *map, gfn_t gfn);
+void page_track_untracked_clear(unsigned long *map, gfn_t gfn);
+
+/*
+ * The entry of the range that all gfns of the bitmap are in, as far as that is known: what was
+ * set, NULL if nothing was, or once gfns of it were removed or restored, as for a change of
+ * ranges.
+ * Context: kvm->slots_arch_lock held.
+ */
+static inline void *page_track_map_entry(const unsigned long *map)
+{
+	return (void *)page_private(virt_to_page(map));
+}
+
+static inline void page_track_map_set_entry(const unsigned long *map, void *entry)
+{
+	set_page_private(virt_to_page(map), (unsigned long)entry);
+}
 
 /*
  * Copy what @from has of [@gfn, @end), and @except, if not NULL, has not, to @to, which

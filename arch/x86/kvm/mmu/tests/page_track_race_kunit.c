@@ -241,6 +241,7 @@ struct first_root {
 	struct work_struct work;
 	struct completion started;
 	struct task_struct *mover;
+	struct kvm_page_track_notifier_node *single;
 	bool fail;
 	bool done;
 	bool stop;
@@ -276,6 +277,8 @@ static void do_first_root(struct work_struct *work)
 {
 	struct first_root *root = container_of(work, struct first_root, work);
 	struct kvm *kvm = ptk_kvm(root->test);
+	/* Wherever the slot is. */
+	gfn_t gfn = PTK_BASE + 4;
 	int idx, r;
 
 	complete(&root->started);
@@ -285,6 +288,13 @@ static void do_first_root(struct work_struct *work)
 		srcu_read_unlock(&kvm->srcu, idx);
 		cond_resched();
 	} while (r && !READ_ONCE(root->stop));
+
+	/* Single pages come and go in the moved slot, which has no rmaps yet. */
+	while (!READ_ONCE(root->stop)) {
+		r = kvm_page_track_add_page(kvm, root->single, gfn, KVM_PAGE_TRACK_WRITE, 0) ?:
+		    kvm_page_track_remove_page(kvm, root->single, gfn, KVM_PAGE_TRACK_WRITE);
+		KUNIT_EXPECT_EQ(root->test, r, 0);
+	}
 }
 
 /* Either slot has the rmaps then. */
@@ -308,6 +318,7 @@ static void move_with_first_root(struct kunit *test, bool fail)
 	INIT_WORK(&root->work, do_first_root);
 	ptk_create_slot(test);
 	n = ptk_create_tracker(test);
+	root->single = ptk_create_tracker(test);
 	ptk_count_in_pieces(test);
 	KUNIT_EXPECT_EQ(test, ptk_add_range(test, n, PTK_BASE, PTK_NPAGES), 0);
 
@@ -327,6 +338,7 @@ static void move_with_first_root(struct kunit *test, bool fail)
 	KUNIT_EXPECT_EQ(test, slot->base_gfn, fail ? from : to);
 	KUNIT_EXPECT_TRUE(test, kvm_memslots_have_rmaps(ptk_kvm(test)));
 	KUNIT_EXPECT_NOT_NULL(test, slot->arch.rmap[0]);
+	ptk_unregister(test, root->single);
 	ptk_unregister(test, n);
 	KUNIT_EXPECT_EQ(test, ptk_pages(test), 0);
 }

@@ -12,14 +12,18 @@
 #define NR_SLOTS	3
 
 /* All that happens is in these gfns, around the edge of a bitmap of untracked ones. */
-#define BASE		((gfn_t)2 * PAGE_TRACK_MAP_GFNS - 40)
+#define BASE		((gfn_t)2 * PAGE_TRACK_MAP_GFNS - EDGE)
 #define NR_GFNS		96
+#define EDGE		40
 
 struct set {
 	struct kvm_page_track_notifier_node *tracker;
 	bool registered;
 	DECLARE_BITMAP(gfns, NR_GFNS);
 	DECLARE_BITMAP(ranges, NR_GFNS);	/* with untracked ones */
+
+	/* Of each bitmap: has it a range beyond these gfns, is all of it in one? */
+	bool beyond[2], whole[2];
 };
 
 struct world {
@@ -51,6 +55,77 @@ static void untrack_page(struct kunit *test, struct set *set, gfn_t gfn)
 	KUNIT_ASSERT_EQ(test, ptk_untrack_page(test, set->tracker, gfn, 0), tracked);
 }
 
+/* Is there a range from bit @first on, before @end? */
+static bool any_in_range(struct set *set, unsigned int first, unsigned int end)
+{
+	return find_next_bit(set->ranges, end, first) < end;
+}
+
+static bool has_slot(struct kunit *test, struct world *w, gfn_t gfn)
+{
+	struct kvm_memory_slot *slot;
+	int i;
+
+	for (i = 0; i < w->nr_slots; i++) {
+		slot = ptk_get_slot(test, slot_ids[i]);
+		if (slot && gfn >= slot->base_gfn && gfn - slot->base_gfn < slot->npages)
+			return true;
+	}
+	return false;
+}
+
+static void add_page(struct kunit *test, struct world *w, struct set *set, unsigned int i)
+{
+	int map = i >= EDGE;
+	unsigned int first = map ? EDGE : 0, end = map ? NR_GFNS : EDGE;
+	bool slot = has_slot(test, w, BASE + i);
+
+	KUNIT_ASSERT_EQ(test, kvm_page_track_add_page(ptk_kvm(test), set->tracker, BASE + i,
+						      KVM_PAGE_TRACK_WRITE, 0),
+			slot ? 0 : -ENOENT);
+	if (!slot)
+		return;
+
+	if (!set->beyond[map] && !any_in_range(set, first, end)) {
+		set->beyond[map] = true;
+		bitmap_set(set->ranges, first, end - first);
+	}
+	if (set->beyond[map] && find_next_zero_bit(set->ranges, end, first) == end)
+		set->whole[map] = true;
+	__set_bit(i, set->gfns);
+	__set_bit(i, set->ranges);
+}
+
+static void remove_page(struct kunit *test, struct set *set, unsigned int i)
+{
+	bool tracked = __test_and_clear_bit(i, set->gfns);
+
+	KUNIT_ASSERT_EQ(test, kvm_page_track_remove_page(ptk_kvm(test), set->tracker, BASE + i,
+							 KVM_PAGE_TRACK_WRITE),
+			tracked ? 0 : -ENOENT);
+	if (tracked && !set->whole[i >= EDGE])
+		__clear_bit(i, set->ranges);
+}
+
+/* Ranges of [@gfn, @gfn + @nr) change. */
+static void change_maps(struct set *set, gfn_t gfn, gfn_t nr)
+{
+	if (gfn < BASE + EDGE)
+		set->whole[0] = false;
+	if (gfn + nr > BASE + EDGE)
+		set->whole[1] = false;
+}
+
+static void change_page(struct kunit *test, struct world *w, struct set *set, gfn_t gfn)
+{
+	if (any_below(w, 3))
+		untrack_page(test, set, gfn);
+	else if (any_below(w, 2))
+		add_page(test, w, set, gfn - BASE);
+	else
+		remove_page(test, set, gfn - BASE);
+}
+
 static void change_range(struct kunit *test, struct world *w, struct set *set)
 {
 	gfn_t gfn, nr;
@@ -58,11 +133,12 @@ static void change_range(struct kunit *test, struct world *w, struct set *set)
 
 	any_range(w, &gfn, &nr);
 
-	if (any_below(w, 3)) {
-		untrack_page(test, set, gfn);
+	if (any_below(w, 8)) {
+		change_page(test, w, set, gfn);
 		return;
 	}
 
+	change_maps(set, gfn, nr);
 	if (any_below(w, 2)) {
 		r = ptk_add_range(test, set->tracker, gfn, nr);
 		bitmap_set(set->gfns, gfn - BASE, nr);
@@ -70,8 +146,7 @@ static void change_range(struct kunit *test, struct world *w, struct set *set)
 		want = 0;
 	} else {
 		r = ptk_remove_range(test, set->tracker, gfn, nr);
-		want = find_next_bit(set->ranges, NR_GFNS, gfn - BASE) < gfn - BASE + nr ?
-		       0 : -ENOENT;
+		want = any_in_range(set, gfn - BASE, gfn - BASE + nr) ? 0 : -ENOENT;
 		bitmap_clear(set->gfns, gfn - BASE, nr);
 		bitmap_clear(set->ranges, gfn - BASE, nr);
 	}
@@ -94,6 +169,8 @@ static void change_tracker(struct kunit *test, struct world *w)
 	set->registered = !set->registered;
 	bitmap_zero(set->gfns, NR_GFNS);
 	bitmap_zero(set->ranges, NR_GFNS);
+	memset(set->beyond, 0, sizeof(set->beyond));
+	memset(set->whole, 0, sizeof(set->whole));
 }
 
 static void change_slot(struct kunit *test, struct world *w)

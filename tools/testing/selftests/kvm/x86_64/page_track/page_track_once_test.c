@@ -17,6 +17,8 @@
 #define NR_PAGES	8
 #define NR_VCPUS	4
 #define NR_RACES	20
+/* More than a vCPU keeps in mind for an access. */
+#define NR_TRACKERS	10
 
 static void init_pages(struct tiny_guest *g, struct tracker *t)
 {
@@ -105,6 +107,35 @@ static void test_with_notify(struct tiny_guest *g)
 	TRACKER_ASSERT_EMPTY(&notify);
 	tracker_close(&notify);
 	tracker_close(&once);
+}
+
+/* Each of many trackers is told, and gives the page up for itself. */
+static void test_many(struct tiny_guest *g)
+{
+	struct tracker t[NR_TRACKERS];
+	struct kvm_page_track_event want;
+	struct kvm_page_track_range range;
+	uint64_t emulated;
+	int i;
+
+	init_pages(g, &t[0]);
+	for (i = 1; i < NR_TRACKERS; i++)
+		tracker_create(g->vm, &t[i], 64, 0, 0);
+	for (i = 0; i < NR_TRACKERS; i++)
+		tracker_add(&t[i], GPA, PAGE_SIZE, TRACKER_ONCE);
+
+	emulated = tg_vcpu_stat(g, "pf_emulate");
+	tg_store(g, VA + 8, 1, 4);
+	tg_store(g, VA + 8, 2, 4);
+	TEST_ASSERT_EQ(tg_vcpu_stat(g, "pf_emulate"), emulated);
+
+	want = once_event(g, 0, 8);
+	for (i = 0; i < NR_TRACKERS; i++) {
+		TRACKER_ASSERT_EVENT(&t[i], &want);
+		TRACKER_ASSERT_EMPTY(&t[i]);
+		TEST_ASSERT_EQ(tracker_next(&t[i], 0, &range), ENOENT);
+		tracker_close(&t[i]);
+	}
 }
 
 /* A write that KVM does to the page without a fault: the event has its bytes. */
@@ -249,6 +280,7 @@ int main(void)
 {
 	static const struct tg_case cases[] = {
 		{ "the first write leads to an event, all are native", test_once, TG_ALL_MODES },
+		{ "many trackers are told once each", test_many, TG_4LEVEL_BIT },
 		{ "another tracker's notify goes on", test_with_notify, TG_4LEVEL_BIT },
 		{ "a write that KVM emulates counts as well", test_emulated, TG_ALL_MODES },
 		{ "the action can change", test_action_change, TG_4LEVEL_BIT },
