@@ -12,7 +12,6 @@
 #include <sys/syscall.h>
 
 #include "cases.h"
-#include "stats.h"
 #include "tracker.h"
 
 #define VA	0x40000000ul
