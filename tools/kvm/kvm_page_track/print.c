@@ -40,7 +40,8 @@ size_t known_bytes(const struct kvm_page_track_event *e)
 {
 	size_t to_end = PAGE_SIZE - e->gpa % PAGE_SIZE;
 
-	if (e->flags & KVM_PAGE_TRACK_EVENT_STEPPED && !(e->flags & KVM_PAGE_TRACK_EVENT_TRUNCATED))
+	if (e->phase == KVM_PAGE_TRACK_PHASE_AFTER && e->flags & KVM_PAGE_TRACK_EVENT_STEPPED &&
+	    !(e->flags & KVM_PAGE_TRACK_EVENT_TRUNCATED))
 		return to_end < sizeof(e->data) ? to_end : sizeof(e->data);
 	return e->len < sizeof(e->data) ? e->len : sizeof(e->data);
 }

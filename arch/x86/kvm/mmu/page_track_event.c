@@ -132,6 +132,8 @@ static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 
 
 	if (stepped && stepped->done)
 		page_track_forget_done(vcpu, stepped->rip, stepped->event);
+	if (stepped && stepped->skipped)
+		return;
 
 	/* What could not be asked is told; who has opened the page for a step was. */
 	if (action == KVM_PAGE_TRACK_ACTION_EXIT &&
@@ -253,8 +255,17 @@ static int do_unemulated(struct kvm_vcpu *vcpu, const struct kvm_page_track_acce
 	if (tracker->flags & KVM_PAGE_TRACKER_STEP &&
 	    action != KVM_PAGE_TRACK_ACTION_ONCE)
 		r = kvm_page_track_step(vcpu, access, action, &tracker->node);
-	if (!r && action != KVM_PAGE_TRACK_ACTION_EXIT)
+	if (!r)
 		return untrack_page(vcpu, access, action, tracker);
+
+	return r < 0 ? r : KVM_PAGE_TRACK_STOP;
+}
+
+/* The same for what userspace has allowed. */
+static int do_allowed(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
+		      struct page_tracker *tracker)
+{
+	int r = kvm_page_track_step(vcpu, access, KVM_PAGE_TRACK_ACTION_EXIT, &tracker->node);
 
 	if (!r) {
 		r = page_track_give_up_asked(vcpu, tracker->node.id, access->gpa);
@@ -264,14 +275,37 @@ static int do_unemulated(struct kvm_vcpu *vcpu, const struct kvm_page_track_acce
 	return r < 0 ? r : KVM_PAGE_TRACK_STOP;
 }
 
+/* The same for what is not to be written: if that cannot be, ask for what can. */
+static int do_skipped(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access,
+		      struct page_tracker *tracker)
+{
+	int r = kvm_page_track_skip(vcpu, access, KVM_PAGE_TRACK_ACTION_EXIT, &tracker->node);
+
+	if (!r) {
+		page_track_forget_allowed(vcpu, access->gpa, &tracker->node);
+		return page_track_ask(vcpu, &tracker->node, tracker->user_data, false, access);
+	}
+
+	return r < 0 ? r : KVM_PAGE_TRACK_STOP;
+}
+
 static int ask(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 	       struct kvm_page_track_access *access)
 {
-	if (access->unemulated && page_track_is_allowed(vcpu, access->gpa, &tracker->node))
-		return do_unemulated(vcpu, access, KVM_PAGE_TRACK_ACTION_EXIT, tracker);
+	const struct page_track_allowed *allowed = NULL;
+	bool steps = false;
 
-	return page_track_ask(vcpu, &tracker->node, tracker->user_data,
-			      tracker->flags & KVM_PAGE_TRACKER_STEP, access);
+	if (access->unemulated) {
+		allowed = page_track_find_allowed(vcpu, access->gpa, &tracker->node);
+		steps = tracker->flags & KVM_PAGE_TRACKER_STEP && kvm_page_track_can_step(vcpu);
+	}
+
+	if (allowed && allowed->skip)
+		return do_skipped(vcpu, access, tracker);
+	if (allowed)
+		return do_allowed(vcpu, access, tracker);
+
+	return page_track_ask(vcpu, &tracker->node, tracker->user_data, steps, access);
 }
 
 static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access,
@@ -325,7 +359,7 @@ static bool wait_for_reply(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 
 	state = page_track_wait_for_reply(&q->sleeper, vcpu, &tracker->sleepers,
 					  &tracker->ring, &tracker->node, &event,
-					  event.len);
+					  event.len, q->steps);
 	if (state == PAGE_TRACK_FOR_REPLY) {
 		q->asking = false;
 		q->open = true;

@@ -34,7 +34,7 @@ static int read_reply(struct kvm_vcpu *vcpu)
 		return 1;
 	}
 
-	if (!page_track_is_valid_reply(is_emulated ? q->reply->bytes : 0, reply))
+	if (!page_track_is_valid_reply(is_emulated ? q->reply->bytes : 0, q->steps, reply))
 		return read_another_reply(vcpu, -EINVAL);
 
 	r = page_track_follow_reply(vcpu, reply, vcpu->run->page_track.data);

@@ -218,6 +218,37 @@ static u32 access_flags(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
 	return flags;
 }
 
+/* Is what was allowed for what the vCPU is at? */
+static bool is_where_allowed(struct kvm_vcpu *vcpu, const struct kvm_page_track_question *q)
+{
+	struct page_track_place now;
+
+	get_place(vcpu, &now);
+	return !memcmp(&now, &q->allowed_place, sizeof(now));
+}
+
+/* The next time, it is asked. */
+static void forget_allowed_one(struct kvm_page_track_question *q, u64 tracker_id, gpa_t gpa)
+{
+	int i;
+
+	for (i = q->nr_allowed - 1; i >= 0; i--) {
+		if (q->allowed[i].tracker_id == tracker_id && q->allowed[i].gpa == gpa)
+			q->allowed[i] = q->allowed[--q->nr_allowed];
+	}
+}
+
+/* Is there room for one more access of the instruction? */
+static bool can_be_allowed(struct kvm_vcpu *vcpu, struct kvm_page_track_question *q)
+{
+	if (!is_where_allowed(vcpu, q))
+		q->nr_allowed = 0;
+
+	/* What its tracker's ranges have made void, it is asked again for. */
+	forget_allowed_one(q, q->tracker_id, q->gpa);
+	return q->nr_allowed < PAGE_TRACK_MAX_ALLOWED;
+}
+
 int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_node *n,
 		   u64 user_data, bool steps, struct kvm_page_track_access *access)
 {
@@ -246,13 +277,15 @@ int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_n
 	}
 
 	q->reply = access->data ? add_reply(q, n->id, access) : NULL;
-	q->steps = steps;
 	q->asking = true;
 	q->tracker_id = n->id;
 	q->user_data = user_data;
 	q->gpa = access->gpa;
 	q->gva = access->gva_valid ? access->gva : 0;
 	q->flags = access_flags(vcpu, access);
+	q->steps = steps && can_be_allowed(vcpu, q);
+	if (q->steps)
+		q->flags |= KVM_PAGE_TRACK_EVENT_STEPPED;
 	get_place(vcpu, &q->place);
 
 	kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
@@ -262,15 +295,6 @@ int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_n
 bool page_track_was_asked(struct kvm_vcpu *vcpu, gpa_t gpa, int bytes, u64 tracker_id)
 {
 	return find_reply(vcpu, tracker_id, gpa, bytes);
-}
-
-/* Is what was allowed for what the vCPU is at? */
-static bool is_where_allowed(struct kvm_vcpu *vcpu, const struct kvm_page_track_question *q)
-{
-	struct page_track_place now;
-
-	get_place(vcpu, &now);
-	return !memcmp(&now, &q->allowed_place, sizeof(now));
 }
 
 void page_track_forget_done(struct kvm_vcpu *vcpu, u64 rip, bool event)
@@ -291,21 +315,28 @@ void __kvm_page_track_end_run(struct kvm_vcpu *vcpu)
 		q->nr_allowed = 0;
 }
 
-bool page_track_is_allowed(struct kvm_vcpu *vcpu, gpa_t gpa,
-			   const struct kvm_page_track_notifier_node *n)
+const struct page_track_allowed *
+page_track_find_allowed(struct kvm_vcpu *vcpu, gpa_t gpa,
+			const struct kvm_page_track_notifier_node *n)
 {
 	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
-	int i;
+	const struct page_track_allowed *allowed;
 
 	if (!q || !q->nr_allowed || !is_where_allowed(vcpu, q))
-		return false;
+		return NULL;
 
-	for (i = 0; i < q->nr_allowed; i++) {
-		if (q->allowed[i].tracker_id == n->id && q->allowed[i].gpa == gpa)
-			return q->allowed[i].nr_changes == READ_ONCE(n->nr_changes);
+	for (allowed = q->allowed; allowed < q->allowed + q->nr_allowed; allowed++) {
+		if (allowed->tracker_id == n->id && allowed->gpa == gpa)
+			return allowed->nr_changes == READ_ONCE(n->nr_changes) ? allowed : NULL;
 	}
 
-	return false;
+	return NULL;
+}
+
+void page_track_forget_allowed(struct kvm_vcpu *vcpu, gpa_t gpa,
+			       const struct kvm_page_track_notifier_node *n)
+{
+	forget_allowed_one(vcpu->arch.page_track_question, n->id, gpa);
 }
 
 void __kvm_page_track_forget_allowed(struct kvm_vcpu *vcpu)
@@ -313,29 +344,13 @@ void __kvm_page_track_forget_allowed(struct kvm_vcpu *vcpu)
 	vcpu->arch.page_track_question->nr_allowed = 0;
 }
 
-/* The next time, it is asked. */
-static void forget_allowed_one(struct kvm_page_track_question *q, u64 tracker_id, gpa_t gpa)
-{
-	int i;
-
-	for (i = q->nr_allowed - 1; i >= 0; i--) {
-		if (q->allowed[i].tracker_id == tracker_id && q->allowed[i].gpa == gpa)
-			q->allowed[i] = q->allowed[--q->nr_allowed];
-	}
-}
-
 /* Returns false if the page has to be given up. */
-static bool allow(struct kvm_vcpu *vcpu, struct kvm_page_track_question *q)
+static bool allow(struct kvm_vcpu *vcpu, struct kvm_page_track_question *q, bool skip)
 {
 	struct kvm_page_track_notifier_node *n;
 	unsigned int nr_changes;
 
-	if (!is_where_allowed(vcpu, q))
-		q->nr_allowed = 0;
-
-	/* What its tracker's ranges have made void, it was asked again for. */
-	forget_allowed_one(q, q->tracker_id, q->gpa);
-	if (!q->steps || q->nr_allowed == PAGE_TRACK_MAX_ALLOWED)
+	if (!can_be_allowed(vcpu, q) || !q->steps)
 		return false;
 
 	n = kvm_page_track_find_notifier(vcpu->kvm, q->tracker_id);
@@ -349,6 +364,7 @@ static bool allow(struct kvm_vcpu *vcpu, struct kvm_page_track_question *q)
 		.tracker_id = q->tracker_id,
 		.gpa = q->gpa,
 		.nr_changes = nr_changes,
+		.skip = skip,
 	};
 	q->allowed_place = q->place;
 	return true;
@@ -378,7 +394,7 @@ int page_track_follow_reply(struct kvm_vcpu *vcpu, u8 val, const u8 *data)
 
 	q->open = false;
 	if (!reply) {
-		if (allow(vcpu, q))
+		if (allow(vcpu, q, val == KVM_PAGE_TRACK_REPLY_SKIP))
 			return 1;
 		r = page_track_give_up_asked(vcpu, q->tracker_id, q->gpa);
 		return r < 0 ? r : 1;

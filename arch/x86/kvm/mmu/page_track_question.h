@@ -37,12 +37,13 @@ struct page_track_place {
 /* No vCPU has this mode. */
 #define PAGE_TRACK_NOWHERE	ULONG_MAX
 
-/* An access that KVM cannot emulate, and that the tracker has allowed. */
+/* An access that KVM cannot emulate, and that the tracker has allowed, or skips. */
 struct page_track_allowed {
 	u64 tracker_id;
 	gpa_t gpa;
 	/* By then, of its ranges. */
 	unsigned int nr_changes;
+	bool skip;
 };
 
 #define PAGE_TRACK_MAX_ALLOWED	4
@@ -72,7 +73,7 @@ struct kvm_page_track_question {
 	/* Somebody has stopped an access that others may have opened the page for. */
 	bool stopped;
 
-	/* What KVM cannot emulate is to be stepped once it is allowed. */
+	/* What KVM cannot emulate is to be stepped, with the reply that comes. */
 	bool steps;
 
 	/* What was allowed and is not done, and where. */
@@ -87,15 +88,23 @@ struct kvm_page_track_question {
 /*
  * What was replied to @access for tracker @n, or KVM_PAGE_TRACK_STOP to ask; then
  * @user_data tells userspace which tracker that is.  Of a write, the data is known.  If
- * KVM cannot emulate the access, the reply has the CPU step it if @steps, or the tracker
- * give the page up.
+ * KVM cannot emulate the access, the reply has the CPU step it if @steps, with or without
+ * the write, or the tracker give the page up.
  */
 int page_track_ask(struct kvm_vcpu *vcpu, const struct kvm_page_track_notifier_node *n,
 		   u64 user_data, bool steps, struct kvm_page_track_access *access);
 
-/* Has @n allowed an access at @gpa that KVM cannot emulate, to be stepped now? */
-bool page_track_is_allowed(struct kvm_vcpu *vcpu, gpa_t gpa,
-			   const struct kvm_page_track_notifier_node *n);
+/*
+ * What @n has replied to an access at @gpa that KVM cannot emulate, and that is to be stepped
+ * now; NULL if nothing.
+ */
+const struct page_track_allowed *
+page_track_find_allowed(struct kvm_vcpu *vcpu, gpa_t gpa,
+			const struct kvm_page_track_notifier_node *n);
+
+/* It cannot be: the next time, it is asked. */
+void page_track_forget_allowed(struct kvm_vcpu *vcpu, gpa_t gpa,
+			       const struct kvm_page_track_notifier_node *n);
 
 /* The instruction at @rip, or the delivery of an event there, is done: so is what was allowed. */
 void page_track_forget_done(struct kvm_vcpu *vcpu, u64 rip, bool event);

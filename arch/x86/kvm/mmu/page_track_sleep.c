@@ -93,7 +93,7 @@ enum page_track_sleep_state
 page_track_wait_for_reply(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu,
 			  struct page_track_sleepers *sleepers, struct page_track_ring *ring,
 			  struct kvm_page_track_notifier_node *n,
-			  struct kvm_page_track_event *event, int bytes)
+			  struct kvm_page_track_event *event, int bytes, bool steps)
 {
 	enum page_track_sleep_state state = PAGE_TRACK_AWAKE;
 
@@ -110,6 +110,7 @@ page_track_wait_for_reply(struct page_track_sleeper *sleeper, struct kvm_vcpu *v
 			sleeper->seq = event->seq;
 			sleeper->gpa = event->gpa;
 			sleeper->bytes = bytes;
+			sleeper->steps = steps;
 			state = PAGE_TRACK_FOR_REPLY;
 		}
 		join(sleeper, vcpu, sleepers, state);
@@ -207,7 +208,7 @@ void page_track_init_sleepers(struct page_track_sleepers *sleepers)
 
 static int take_reply(struct page_track_sleeper *s, const struct kvm_page_track_reply *reply)
 {
-	if (!page_track_is_valid_reply(s->bytes, reply->reply))
+	if (!page_track_is_valid_reply(s->bytes, s->steps, reply->reply))
 		return -EINVAL;
 
 	s->reply = reply->reply;

@@ -38,24 +38,28 @@ struct page_track_sleeper {
 	struct kvm_vcpu *vcpu;
 	enum page_track_sleep_state state;
 
-	/* The event that asks, and for what: no bytes if KVM cannot emulate it. */
+	/* The event that asks, and for what, see page_track_is_valid_reply(). */
 	u64 seq;
 	gpa_t gpa;
 	int bytes;
+	bool steps;
 
 	/* What was replied. */
 	u8 reply;
 	u8 data[64];
 };
 
-/* May the reply to a write of @bytes, or 0 if KVM cannot emulate it, be this? */
-static inline bool page_track_is_valid_reply(int bytes, u32 reply)
+/*
+ * May the reply to a write of @bytes, or 0 if KVM cannot emulate it, in which case it may be
+ * that it @steps it, be this?
+ */
+static inline bool page_track_is_valid_reply(int bytes, bool steps, u32 reply)
 {
 	switch (reply) {
 	case KVM_PAGE_TRACK_REPLY_ALLOW:
 		return true;
 	case KVM_PAGE_TRACK_REPLY_SKIP:
-		return bytes;
+		return bytes || steps;
 	case KVM_PAGE_TRACK_REPLY_REPLACE:
 		return bytes && bytes <= sizeof_field(struct page_track_sleeper, data);
 	default:
@@ -69,8 +73,8 @@ static inline bool page_track_is_valid_reply(int bytes, u32 reply)
  */
 
 /*
- * Ask by @event, of @bytes, as above, and wait for the reply; without room in @ring,
- * which may be lossy, wait for that, and ask later.
+ * Ask by @event, of @bytes and with @steps, as above, and wait for the reply; without room
+ * in @ring, which may be lossy, wait for that, and ask later.
  *
  * Returns how the vCPU waits then, or PAGE_TRACK_AWAKE if there is nobody to ask: @n is
  * closed or does not track the page with exit any more.
@@ -79,7 +83,7 @@ enum page_track_sleep_state
 page_track_wait_for_reply(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu,
 			  struct page_track_sleepers *sleepers, struct page_track_ring *ring,
 			  struct kvm_page_track_notifier_node *n,
-			  struct kvm_page_track_event *event, int bytes);
+			  struct kvm_page_track_event *event, int bytes, bool steps);
 
 /* Wait for room in @ring.  Returns whether there is none. */
 bool page_track_wait_for_room(struct page_track_sleeper *sleeper, struct kvm_vcpu *vcpu,

@@ -30,6 +30,10 @@
  * time; the guest's page tables, if they are shadowed, may have to be brought as well.
  * TLBs may keep what was open: the view is flushed whenever a vCPU enters it.
  *
+ * A write may also be skipped.  The page is open as well then, but what the vCPU has there
+ * is a copy, until the step ends: the instruction does all else that it does, as if it had
+ * written, and no other vCPU sees anything of it.
+ *
  * Who has opened a page is told, and who tracks it when the step ends.  Who stops tracking
  * it waits for the step that is under way.  If the vCPU sleeps before it can write, nobody
  * waits, and the step tells only those who track the page when it does.  What they make of a
@@ -129,6 +133,12 @@ static bool start_step(struct kvm_vcpu *vcpu)
 	return false;
 }
 
+bool kvm_page_track_can_step(struct kvm_vcpu *vcpu)
+{
+	return kvm_page_track_in_step(vcpu) || kvm_event_needs_reinjection(vcpu) ||
+	       page_track_is_soft_int(vcpu) || page_track_can_step_insn(vcpu);
+}
+
 static int enter_view(struct kvm_vcpu *vcpu)
 {
 	bool delivers = kvm_event_needs_reinjection(vcpu);
@@ -139,7 +149,7 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	if (kvm_is_exception_pending(vcpu))
 		return -EAGAIN;
 
-	if (!delivers && !injects && !page_track_can_step_insn(vcpu))
+	if (!kvm_page_track_can_step(vcpu))
 		return 0;
 
 	step = vcpu->arch.page_track->step;
@@ -159,7 +169,7 @@ static int enter_view(struct kvm_vcpu *vcpu)
 		return -EAGAIN;
 
 	WRITE_ONCE(vcpu->kvm->arch.page_track_has_stepped, true);
-	step->open.nr = 0;
+	page_track_init_open(&step->open);
 	step->stepped.rip = kvm_rip_read(vcpu);
 	step->stepped.event = delivers;
 	step->injected = injects;
@@ -172,8 +182,8 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
-			u8 action, struct kvm_page_track_notifier_node *n)
+static int open_page(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
+		     u8 action, struct kvm_page_track_notifier_node *n)
 {
 	int r;
 
@@ -184,6 +194,40 @@ int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
 	}
 
 	return page_track_add_open(vcpu, &vcpu->arch.page_track->step->open, access, action, n);
+}
+
+int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
+			u8 action, struct kvm_page_track_notifier_node *n)
+{
+	int r = open_page(vcpu, access, action, n);
+
+	/* A page table of the guest stays write-protected as long as it is shadowed. */
+	if (r > 0)
+		kvm_mmu_unshadow_gfn(vcpu->kvm, gpa_to_gfn(access->gpa));
+
+	return r;
+}
+
+int kvm_page_track_skip(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
+			u8 action, struct kvm_page_track_notifier_node *n)
+{
+	int r = open_page(vcpu, access, action, n);
+
+	if (r > 0)
+		r = page_track_copy_open(vcpu, &vcpu->arch.page_track->step->open,
+					 gpa_to_gfn(access->gpa));
+
+	return r;
+}
+
+bool __kvm_page_track_has_copies(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.page_track->step->open.nr_copies;
+}
+
+struct page *__kvm_page_track_find_copy(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	return page_track_find_copy(&vcpu->arch.page_track->step->open, gfn);
 }
 
 static void leave_view(struct kvm_vcpu *vcpu, struct kvm_page_track_step *step)
@@ -360,6 +404,10 @@ EXPORT_SYMBOL_GPL(kvm_page_track_step_exception);
 
 void kvm_page_track_free_step(struct kvm_vcpu *vcpu)
 {
-	if (vcpu->arch.page_track)
-		kfree(vcpu->arch.page_track->step);
+	struct kvm_page_track_step *step = vcpu->arch.page_track ? vcpu->arch.page_track->step :
+								   NULL;
+
+	if (step)
+		page_track_free_copies(&step->open);
+	kfree(step);
 }

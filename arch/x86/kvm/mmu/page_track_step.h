@@ -97,6 +97,22 @@ static inline unsigned long kvm_page_track_step_dr6(unsigned long dr6, unsigned 
 int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
 			u8 action, struct kvm_page_track_notifier_node *n);
 
+/*
+ * As kvm_page_track_step(), but what is written to the page, for whatever tracker, does not
+ * get to memory.  If it is done to its end, those who have opened the page are told that it
+ * was skipped, without bytes, and nobody else; if not, nobody is told.
+ *
+ * Returns -EAGAIN as well if the host has taken the page away since the fault.
+ */
+int kvm_page_track_skip(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
+			u8 action, struct kvm_page_track_notifier_node *n);
+
+/*
+ * Can what @vcpu is at be stepped?  It may come to a page that cannot be open.
+ * Context: as for kvm_page_track_step().
+ */
+bool kvm_page_track_can_step(struct kvm_vcpu *vcpu);
+
 const struct kvm_page_track_stepped *
 __kvm_page_track_stepped(const struct kvm_page_track_step *step);
 
@@ -119,8 +135,31 @@ kvm_page_track_stepped(struct kvm_vcpu *vcpu)
 void kvm_page_track_wait_for_step(struct kvm *kvm,
 				  const struct kvm_page_track_notifier_node *n);
 
+bool __kvm_page_track_has_copies(struct kvm_vcpu *vcpu);
+struct page *__kvm_page_track_find_copy(struct kvm_vcpu *vcpu, gfn_t gfn);
 bool __kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn);
 void __kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done);
+
+/*
+ * Does @vcpu skip something in a step?  If so, it maps by 4 KiB.
+ *
+ * Context: @vcpu's thread.
+ */
+static inline bool kvm_page_track_has_copies(struct kvm_vcpu *vcpu)
+{
+	return kvm_page_track_in_step(vcpu) && __kvm_page_track_has_copies(vcpu);
+}
+
+/*
+ * What @vcpu has to map in the place of @gfn, to skip what it writes there, or NULL.  It
+ * stays as long as @vcpu.
+ *
+ * Context: @vcpu's thread.
+ */
+static inline struct page *kvm_page_track_find_copy(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	return kvm_page_track_in_step(vcpu) ? __kvm_page_track_find_copy(vcpu, gfn) : NULL;
+}
 
 /*
  * May @vcpu write to @gfn though it is tracked?  If so, it will be able to.
@@ -158,6 +197,16 @@ void kvm_page_track_free_step(struct kvm_vcpu *vcpu);
 static inline bool kvm_page_track_use_open(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
 	return false;
+}
+
+static inline bool kvm_page_track_has_copies(struct kvm_vcpu *vcpu)
+{
+	return false;
+}
+
+static inline struct page *kvm_page_track_find_copy(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	return NULL;
 }
 
 static inline void kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done) {}

@@ -8,7 +8,9 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/gfp.h>
 #include <linux/kvm_host.h>
+#include <linux/mm.h>
 
 #include "mmu_internal.h"
 #include "page_track_found.h"
@@ -83,9 +85,6 @@ int page_track_add_open(struct kvm_vcpu *vcpu, struct page_track_open_pages *ope
 	if (kvm_page_track_get_action(n, gfn, access->mode) != action)
 		return 1;
 
-	/* A page table of the guest stays write-protected as long as it is shadowed. */
-	kvm_mmu_unshadow_gfn(vcpu->kvm, gfn);
-
 	if (!page) {
 		if (open->nr == PAGE_TRACK_MAX_OPEN)
 			return 0;
@@ -108,6 +107,63 @@ int page_track_add_open(struct kvm_vcpu *vcpu, struct page_track_open_pages *ope
 	page->nr_again[page->nr_ids] = 0;
 	page->actions[page->nr_ids++] = action;
 	return 1;
+}
+
+/* The vCPU maps it, or its copy, when it faults next. */
+static void unmap_page(struct kvm_vcpu *vcpu, gfn_t gfn)
+{
+	struct kvm_memory_slot *slot = kvm_vcpu_gfn_to_memslot(vcpu, gfn);
+
+	if (slot)
+		kvm_mmu_view_zap_gfn(vcpu->kvm, slot, gfn);
+}
+
+int page_track_copy_open(struct kvm_vcpu *vcpu, struct page_track_open_pages *open, gfn_t gfn)
+{
+	struct page_track_open_page *page = find_page(open, gfn);
+	struct page **copy;
+
+	/* Its tracker does not track it any more, or another one has it copied. */
+	if (!page || page->copy)
+		return 1;
+
+	if (open->nr_copies == PAGE_TRACK_MAX_COPIES)
+		return 0;
+
+	copy = &open->copies[open->nr_copies];
+	if (!*copy)
+		*copy = alloc_page(GFP_KERNEL_ACCOUNT);
+	if (!*copy)
+		return -ENOMEM;
+
+	if (kvm_vcpu_read_guest_atomic(vcpu, gfn_to_gpa(gfn), page_address(*copy), PAGE_SIZE))
+		return -EAGAIN;
+
+	page->copy = *copy;
+	open->nr_copies++;
+
+	write_lock(&vcpu->kvm->mmu_lock);
+	unmap_page(vcpu, gfn);
+	write_unlock(&vcpu->kvm->mmu_lock);
+	kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
+	return 1;
+}
+
+struct page *page_track_find_copy(struct page_track_open_pages *open, gfn_t gfn)
+{
+	struct page_track_open_page *page = find_page(open, gfn);
+
+	return page ? page->copy : NULL;
+}
+
+void page_track_free_copies(struct page_track_open_pages *open)
+{
+	int i;
+
+	for (i = 0; i < PAGE_TRACK_MAX_COPIES; i++) {
+		if (open->copies[i])
+			__free_page(open->copies[i]);
+	}
 }
 
 bool page_track_use_open(struct kvm *kvm, struct page_track_open_pages *open, gfn_t gfn)
@@ -140,15 +196,11 @@ void page_track_recheck_opener(struct kvm *kvm, struct page_track_open_pages *op
 
 void page_track_close_all(struct kvm_vcpu *vcpu, struct page_track_open_pages *open)
 {
-	struct kvm_memory_slot *slot;
 	int i;
 
 	write_lock(&vcpu->kvm->mmu_lock);
-	for (i = 0; i < open->nr; i++) {
-		slot = kvm_vcpu_gfn_to_memslot(vcpu, page_gfn(&open->page[i]));
-		if (slot)
-			kvm_mmu_view_write_protect(vcpu->kvm, slot, page_gfn(&open->page[i]));
-	}
+	for (i = 0; i < open->nr; i++)
+		unmap_page(vcpu, page_gfn(&open->page[i]));
 	write_unlock(&vcpu->kvm->mmu_lock);
 }
 
@@ -163,31 +215,42 @@ static void call_track_write(struct kvm_vcpu *vcpu, const struct page_track_open
 			       bytes, action, n);
 }
 
-static void tell_page(struct kvm_vcpu *vcpu, const struct page_track_open_page *page,
-		      struct kvm_page_track_stepped *stepped)
+static void tell_openers(struct kvm_vcpu *vcpu, const struct page_track_open_page *page,
+			 const u8 *data, int bytes)
 {
-	gpa_t gpa = page->access.gpa;
 	struct kvm_page_track_notifier_node *n;
-	u8 data[KVM_PAGE_TRACK_STEP_DATA];
-	int bytes, i;
-	u8 action;
+	int i;
 
-	bytes = min_t(int, sizeof(data), PAGE_SIZE - offset_in_page(gpa));
-	/* Others wait: do not sleep. */
-	if (kvm_vcpu_read_guest_atomic(vcpu, gpa, data, bytes))
-		bytes = 0;
-
-	stepped->access = &page->access;
-	stepped->opened = true;
 	for (i = 0; i < page->nr_ids; i++) {
 		n = kvm_page_track_find_notifier(vcpu->kvm, page->ids[i]);
 		if (n)
 			call_track_write(vcpu, page, data, bytes, page->actions[i], n);
 	}
+}
+
+static void tell_page(struct kvm_vcpu *vcpu, const struct page_track_open_page *page,
+		      struct kvm_page_track_stepped *stepped)
+{
+	gpa_t gpa = page->access.gpa;
+	struct kvm_page_track_notifier_node *n = NULL;
+	u8 data[KVM_PAGE_TRACK_STEP_DATA];
+	int bytes;
+	u8 action;
+
+	bytes = min_t(int, sizeof(data), PAGE_SIZE - offset_in_page(gpa));
+	/* Others wait: do not sleep. */
+	if (page->copy || kvm_vcpu_read_guest_atomic(vcpu, gpa, data, bytes))
+		bytes = 0;
+
+	stepped->access = &page->access;
+	stepped->skipped = page->copy;
+	stepped->opened = true;
+	tell_openers(vcpu, page, data, bytes);
+	if (page->copy)
+		return;
 
 	/* Those who came meanwhile.  Who is never asked before knows of no steps. */
 	stepped->opened = false;
-	n = NULL;
 	while ((n = page_track_find_next(vcpu->kvm, n, page_gfn(page), &action))) {
 		if (n->track_access && find_id(page, n->id) < 0)
 			call_track_write(vcpu, page, data, bytes, action, n);
@@ -200,7 +263,7 @@ void page_track_tell_open(struct kvm_vcpu *vcpu, const struct page_track_open_pa
 	int i;
 
 	for (i = 0; i < open->nr; i++) {
-		if (stepped->done || open->page[i].written)
+		if (stepped->done || (open->page[i].written && !open->page[i].copy))
 			tell_page(vcpu, &open->page[i], stepped);
 	}
 	stepped->access = NULL;

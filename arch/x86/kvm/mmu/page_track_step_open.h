@@ -18,6 +18,8 @@ struct kvm_page_track_stepped;
 /* Pages that one step can open, and trackers that it tells of each. */
 #define PAGE_TRACK_MAX_OPEN	32
 #define PAGE_TRACK_MAX_OPENERS	8
+/* ... and pages that are not to be written. */
+#define PAGE_TRACK_MAX_COPIES	4
 
 struct page_track_open_page {
 	struct kvm_page_track_access access;
@@ -25,17 +27,28 @@ struct page_track_open_page {
 	u64 generation;
 	/* It was mapped writable, and may have been zapped since then. */
 	bool written;
+	/* What the vCPU has in its place, or NULL. */
+	struct page *copy;
 	u64 ids[PAGE_TRACK_MAX_OPENERS];
 	u8 actions[PAGE_TRACK_MAX_OPENERS];
 	u8 nr_again[PAGE_TRACK_MAX_OPENERS];
 	u8 nr_ids;
 };
 
-/* Empty if @nr is 0. */
 struct page_track_open_pages {
 	struct page_track_open_page page[PAGE_TRACK_MAX_OPEN];
 	u8 nr;
+	/* Allocated once; as many as are in use come first. */
+	struct page *copies[PAGE_TRACK_MAX_COPIES];
+	u8 nr_copies;
 };
+
+/* Start with none. */
+static inline void page_track_init_open(struct page_track_open_pages *open)
+{
+	open->nr = 0;
+	open->nr_copies = 0;
+}
 
 /*
  * Have the page of @access open for @n, whose action was @action at the fault.  Returns 1, or
@@ -47,6 +60,20 @@ int page_track_add_open(struct kvm_vcpu *vcpu, struct page_track_open_pages *ope
 			const struct kvm_page_track_access *access, u8 action,
 			struct kvm_page_track_notifier_node *n);
 
+/*
+ * Have a copy of @gfn, which is open, written in its place until all is closed.  Returns 1;
+ * 0 if there are too many; -EAGAIN if the page cannot be read without sleeping; or -ENOMEM.
+ *
+ * Context: as above, may sleep for memory; kvm->mmu_lock not held.
+ */
+int page_track_copy_open(struct kvm_vcpu *vcpu, struct page_track_open_pages *open, gfn_t gfn);
+
+/* The copy of @gfn, or NULL. */
+struct page *page_track_find_copy(struct page_track_open_pages *open, gfn_t gfn);
+
+/* Context: all is closed, and nothing of the view that was there before is used any more. */
+void page_track_free_copies(struct page_track_open_pages *open);
+
 /* Is @gfn open, still?  If so, it counts as written. */
 bool page_track_use_open(struct kvm *kvm, struct page_track_open_pages *open, gfn_t gfn);
 
@@ -54,7 +81,7 @@ bool page_track_use_open(struct kvm *kvm, struct page_track_open_pages *open, gf
 void page_track_recheck_opener(struct kvm *kvm, struct page_track_open_pages *open, u64 id);
 
 /*
- * From now on, nobody in the view can write to the pages.
+ * From now on, nobody in the view can write to the pages, or has a copy.
  *
  * Context: as above, and kvm->mmu_lock not held.
  */
@@ -62,7 +89,8 @@ void page_track_close_all(struct kvm_vcpu *vcpu, struct page_track_open_pages *o
 
 /*
  * Tell of the pages, of those that were written at least, or of all if the step was done to
- * its end, as @stepped says.  It has no access behind that.  Does not sleep.
+ * its end, as @stepped says.  Of copies, tell those who have opened the page, and only at the
+ * end.  @stepped has no access behind that.  Does not sleep.
  */
 void page_track_tell_open(struct kvm_vcpu *vcpu, const struct page_track_open_pages *open,
 			  struct kvm_page_track_stepped *stepped);

@@ -18,8 +18,9 @@ struct kvm_page_track_stepped {
 	/* Was an event being delivered there?  Was it, or the instruction, done to its end? */
 	bool event;
 	bool done;
-	/* Has the tracker that is told opened the page? */
+	/* Has the tracker that is told opened the page?  Was it not written, but a copy? */
 	bool opened;
+	bool skipped;
 };
 
 #endif /* __KVM_X86_PAGE_TRACK_STEPPED_H */

@@ -168,18 +168,24 @@ while read -r line; do
 done <"$tmp/out"
 [ "$n" = 19 ] || bad "$n lines of JSON"
 
-# A flag that is not known yet, in the last event.
+# set_flags BYTES: flags, mode and phase of the last event.
+set_flags() {
+	printf %b "$1" |
+		dd of="$tmp/flag" bs=1 seek=$(($(wc -c <"$raw") - 76)) conv=notrunc 2>/dev/null
+}
+
+# A flag that is not known yet.
 tests=$((tests + 1))
 cp "$raw" "$tmp/flag"
-printf '\000\000\000\200' |
-	dd of="$tmp/flag" bs=1 seek=$(($(wc -c <"$raw") - 128 + 52)) conv=notrunc 2>/dev/null
+set_flags '\000\000\000\200'
 run watch -i "$tmp/flag" --json
 tail -n 1 "$tmp/out" | python3 -m json.tool >/dev/null 2>>"$tmp/err" || bad "no JSON of a flag"
 
-# Of a step, the bytes to the end of the page are known, and not how many were written.
-printf '\000\002\000\000' |
-	dd of="$tmp/flag" bs=1 seek=$(($(wc -c <"$raw") - 128 + 52)) conv=notrunc 2>/dev/null
+# Behind a step, the bytes to the end of the page are known, and not how many were written.
+set_flags '\000\002\000\000\000\001'
 shows ' 0x2f00 *- \(00\)\{64\} stepped$' watch -i "$tmp/flag"
+set_flags '\000\002\000\000\000\000'
+shows ' 0x2f00 *- - stepped$' watch -i "$tmp/flag"
 
 # What is saved again is the same, also when, and a part of it a file as well.
 tests=$((tests + 1))

@@ -122,7 +122,7 @@ struct kvm_page_track_event {
 #define KVM_PAGE_TRACK_EVENT_SMM	0x040	/* in the address space of SMM */
 #define KVM_PAGE_TRACK_EVENT_BY_KVM	0x080	/* KVM itself wrote to the page */
 #define KVM_PAGE_TRACK_EVENT_ASKS	0x100	/* the vCPU waits for KVM_PAGE_TRACK_REPLY */
-#define KVM_PAGE_TRACK_EVENT_STEPPED	0x200	/* the CPU did it, see KVM_PAGE_TRACKER_STEP */
+#define KVM_PAGE_TRACK_EVENT_STEPPED	0x200	/* the CPU did it, or, asked, is to do it */
 #define KVM_PAGE_TRACK_EVENT_UNFINISHED	0x400	/* ... not to its end, and may have written */
 	__u32 flags;
 	__u8 mode;

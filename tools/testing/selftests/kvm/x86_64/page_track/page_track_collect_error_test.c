@@ -4,19 +4,17 @@
  * the next call tells it once.
  */
 #include <errno.h>
-#include <linux/userfaultfd.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cases.h"
 #include "stats.h"
 #include "tracker.h"
+#include "userfault.h"
 
 /* A range of two bitmaps of KVM's, and the pages of the guest at its start and end. */
 #define NR_GFNS		65536
@@ -27,7 +25,6 @@
 #define NR_PAGES	8
 #define END_GPA		(GPA + SIZE - NR_PAGES * PAGE_SIZE)
 #define REARM		KVM_PAGE_TRACK_COLLECT_REARM
-#define TIMEOUT		20	/* seconds: only a bug takes this long */
 
 static struct tracker t;
 static uint64_t *bitmap;	/* of the range: two pages */
@@ -191,28 +188,10 @@ static void test_told(struct tiny_guest *g)
 	tracker_close(&t);
 }
 
-/* The second half of the bitmap is whoever's has the userfaultfd that this returns. */
-static int miss_second_half(void)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { (uintptr_t)bitmap + PAGE_SIZE, PAGE_SIZE },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int uffd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	TEST_ASSERT(uffd >= 0, "userfaultfd() failed, errno %d", errno);
-	TEST_ASSERT(!ioctl(uffd, UFFDIO_API, &api), "errno %d", errno);
-	TEST_ASSERT(!madvise(bitmap, 2 * PAGE_SIZE, MADV_DONTNEED), "errno %d", errno);
-	TEST_ASSERT(!ioctl(uffd, UFFDIO_REGISTER, &reg), "errno %d", errno);
-	return uffd;
-}
-
-/* A caller is killed while it waits for the second half.  @g writes in the meantime. */
+/* A caller is killed while it waits for half of the bitmap.  @g writes in the meantime. */
 static void test_killed(struct tiny_guest *g)
 {
 	int socks[2], status, uffd;
-	struct pollfd pfd;
 	pid_t pid;
 
 	init(g);
@@ -220,14 +199,13 @@ static void test_killed(struct tiny_guest *g)
 	TEST_ASSERT(!socketpair(AF_UNIX, SOCK_STREAM, 0, socks), "no sockets");
 	pid = fork();
 	if (!pid) {
-		tracker_send_fd(socks[1], miss_second_half());
+		tracker_send_fd(socks[1], userfault_open((void *)bitmap + PAGE_SIZE));
 		tracker_collect(&t, GPA, SIZE, REARM, bitmap);
 		_exit(1);
 	}
 
 	uffd = tracker_receive_fd(socks[0]);
-	pfd = (struct pollfd) { .fd = uffd, .events = POLLIN };
-	TEST_ASSERT(poll(&pfd, 1, TIMEOUT * 1000) == 1, "The caller does not wait");
+	TEST_ASSERT(userfault_await(uffd), "The caller does not wait");
 
 	/* All is tracked; one page is written, and given up for the second time. */
 	TG_ASSERT_STAT(g, "page_track_pages", pages);

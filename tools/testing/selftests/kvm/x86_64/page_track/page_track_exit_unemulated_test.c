@@ -20,7 +20,8 @@ static void assert_asked_at(struct tiny_guest *g, uint64_t gpa)
 	TEST_ASSERT(run->exit_reason == KVM_EXIT_PAGE_TRACK &&
 		    run->page_track.reason == KVM_PAGE_TRACK_REASON_ACCESS,
 		    "exit reason %u (%s)", run->exit_reason, exit_reason_str(run->exit_reason));
-	TEST_ASSERT_EQ(run->page_track.flags & ~KVM_PAGE_TRACK_EVENT_GVA,
+	TEST_ASSERT_EQ(run->page_track.flags &
+		       ~(KVM_PAGE_TRACK_EVENT_GVA | KVM_PAGE_TRACK_EVENT_STEPPED),
 		       KVM_PAGE_TRACK_EVENT_UNEMULATED);
 	TEST_ASSERT_EQ(run->page_track.gpa, gpa);
 	TEST_ASSERT_EQ(run->page_track.len, 0);
@@ -171,7 +172,7 @@ static void test_step(struct tiny_guest *g)
 		TEST_ASSERT_EQ(*(uint16_t *)addr_gpa2hva(g->vm, ASK_GPA + STEP_OFFSET), 0);
 
 		/* A CPU may write to the first page before it comes to the second one. */
-		g->vcpu->run->page_track.reply = KVM_PAGE_TRACK_REPLY_SKIP;
+		g->vcpu->run->page_track.reply = KVM_PAGE_TRACK_REPLY_REPLACE;
 		TEST_ASSERT(_vcpu_run(g->vcpu) == -1 && errno == EINVAL, "errno %d", errno);
 		ask_reply(g, KVM_PAGE_TRACK_REPLY_ALLOW, 0);
 		assert_asked_at(g, ASK_GPA + PAGE_SIZE);

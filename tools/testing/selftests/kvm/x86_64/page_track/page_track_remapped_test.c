@@ -4,22 +4,17 @@
  * page table changes: the same store, tried again, is to another page.  What was told of the
  * first one is not what the second one is told of.
  */
-#include <errno.h>
-#include <linux/userfaultfd.h>
-#include <poll.h>
 #include <pthread.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 
 #include "cases.h"
 #include "tracker.h"
+#include "userfault.h"
 
 #define VA	0x40000000ul
 #define MISSING	tg_data(16)	/* where VA leads at first */
 #define OTHER	tg_data(32)	/* and then */
 #define OFFSET	0x18
 #define DATA	0x12345678u
-#define TIMEOUT	20	/* seconds: only a bug takes this long */
 
 static const uint8_t zeros[PAGE_SIZE] __aligned(PAGE_SIZE);
 
@@ -34,37 +29,17 @@ static void *serve(void *arg)
 {
 	struct server *s = arg;
 	struct tiny_guest *g = s->g;
-	/* Not UFFDIO_ZEROPAGE: to write to that is one more change of the host's page. */
-	struct uffdio_copy copy = {
-		.dst = (unsigned long)addr_gpa2hva(g->vm, MISSING),
-		.src = (unsigned long)zeros,
-		.len = PAGE_SIZE,
-	};
-	struct pollfd pfd = { .fd = s->uffd, .events = POLLIN };
-	struct uffd_msg msg;
 
-	TEST_ASSERT(poll(&pfd, 1, TIMEOUT * 1000) == 1, "The vCPU does not wait for its page");
-	TEST_ASSERT(read(s->uffd, &msg, sizeof(msg)) == sizeof(msg) &&
-		    msg.event == UFFD_EVENT_PAGEFAULT, "errno %d", errno);
+	TEST_ASSERT(userfault_await(s->uffd), "The vCPU does not wait for its page");
 	tg_write_entry(g, tg_entry_gpa(g, VA, 1), tg_make_entry(g, 1, OTHER));
-	TEST_ASSERT(!ioctl(s->uffd, UFFDIO_COPY, &copy), "errno %d", errno);
+	userfault_give(s->uffd, addr_gpa2hva(g->vm, MISSING), zeros);
 	return NULL;
 }
 
 static void start(struct server *s, struct tiny_guest *g)
 {
-	struct uffdio_api api = { .api = UFFD_API };
-	void *hva = addr_gpa2hva(g->vm, MISSING);
-	struct uffdio_register range = {
-		.range = { (unsigned long)hva, PAGE_SIZE },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-
 	s->g = g;
-	s->uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
-	TEST_ASSERT(s->uffd >= 0 && !ioctl(s->uffd, UFFDIO_API, &api), "errno %d", errno);
-	TEST_ASSERT(!madvise(hva, PAGE_SIZE, MADV_DONTNEED), "errno %d", errno);
-	TEST_ASSERT(!ioctl(s->uffd, UFFDIO_REGISTER, &range), "errno %d", errno);
+	s->uffd = userfault_open(addr_gpa2hva(g->vm, MISSING));
 	pthread_create(&s->thread, NULL, serve, s);
 }
 
@@ -220,11 +195,8 @@ int main(void)
 		{ "notify, then once", test_notify_once, TG_ALL_MODES },
 		{ "notify, then notify", test_notify_notify, TG_ALL_MODES },
 	};
-	int fd;
 
 	tracker_require();
-	fd = syscall(__NR_userfaultfd, O_CLOEXEC);
-	__TEST_REQUIRE(fd >= 0, "userfaultfd() is not there, errno %d", errno);
-	close(fd);
+	userfault_require();
 	tg_run_cases(cases, ARRAY_SIZE(cases));
 }

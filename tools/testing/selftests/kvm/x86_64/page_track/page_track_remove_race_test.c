@@ -5,18 +5,14 @@
  * before comes no later (findings R4 and 15).
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 
 #include "cases.h"
 #include "kselftest.h"
 #include "tracker.h"
+#include "userfault.h"
 
 #define VA	0x40000000ul
 #define GPA	tg_data(0)
@@ -189,24 +185,6 @@ static void test_rearm(struct tiny_guest *g)
 		tracker_close(&others[n]);
 }
 
-static int open_userfault(void *start)
-{
-	struct uffdio_register reg = {
-		.range = { .start = (uint64_t)start, .len = PAGE_SIZE },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	struct uffdio_api api = { .api = UFFD_API };
-	int fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0)
-		return -1;
-
-	TEST_ASSERT(!madvise(start, PAGE_SIZE, MADV_DONTNEED), "MADV_DONTNEED failed");
-	TEST_ASSERT(!ioctl(fd, UFFDIO_API, &api) && !ioctl(fd, UFFDIO_REGISTER, &reg),
-		    "No userfaultfd for the guest's memory");
-	return fd;
-}
-
 /*
  * The vCPU sleeps in its write for as long as userspace likes: nobody waits for it.  It
  * writes after the call then, and is told of as whoever writes after it.
@@ -214,9 +192,8 @@ static int open_userfault(void *start)
 static void change_while_asleep(struct tiny_guest *g, struct tracker *t, uint32_t action,
 				int len)
 {
-	int before = len == FXSAVE_LEN ? 16 : 4;
-	struct uffdio_zeropage zero = { .range = { .len = PAGE_SIZE } };
-	struct pollfd pfd = { .events = POLLIN };
+	static const uint8_t zeros[PAGE_SIZE] __aligned(PAGE_SIZE);
+	int uffd, before = len == FXSAVE_LEN ? 16 : 4;
 	uint64_t gpa = GPA + PAGE_SIZE;
 	struct writer w;
 	void *second;
@@ -224,29 +201,28 @@ static void change_while_asleep(struct tiny_guest *g, struct tracker *t, uint32_
 	tg_map(g, VA, GPA);
 	tg_map(g, VA + PAGE_SIZE, gpa);
 	second = addr_gpa2hva(g->vm, gpa);
-	pfd.fd = open_userfault(second);
-	if (pfd.fd < 0) {
+	if (!userfault_exists()) {
 		g->skip = "no userfaultfd";
 		return;
 	}
 
+	uffd = userfault_open(second);
 	tracker_create(g->vm, t, 64, KVM_PAGE_TRACKER_STEP, 0);
 	tracker_add(t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
 	tracker_add(t, gpa, PAGE_SIZE, action);
 	start_writer(&w, g, VA + PAGE_SIZE - before, len, 1);
 	w.val = ~1ul;
 	pthread_barrier_wait(&w.barrier);
-	TEST_ASSERT(poll(&pfd, 1, -1) == 1 && pfd.revents == POLLIN, "revents 0x%x", pfd.revents);
+	TEST_ASSERT(userfault_await(uffd), "The vCPU does not wait for its page");
 
 	if (action == TRACKER_ONCE)
 		tracker_add(t, gpa, PAGE_SIZE, action);
 	else
 		tracker_remove(t, gpa, PAGE_SIZE);
-	zero.range.start = (uint64_t)second;
-	TEST_ASSERT(!ioctl(pfd.fd, UFFDIO_ZEROPAGE, &zero), "UFFDIO_ZEROPAGE failed");
+	userfault_give(uffd, second, zeros);
 	pthread_barrier_wait(&w.barrier);
 	end_writer(&w);
-	close(pfd.fd);
+	close(uffd);
 	if (len == FXSAVE_LEN)
 		TEST_ASSERT_EQ(*(uint32_t *)(second + FXSAVE_MXCSR - before), 0x1f80);
 	else

@@ -4,18 +4,16 @@
  * on a tracker waits for it, and nobody who holds a tracker hangs when killed.
  */
 #include <errno.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "cases.h"
 #include "stats.h"
 #include "tracker.h"
+#include "userfault.h"
 
 #define VA		0x40000000ul
 #define GPA		tg_data(0)
@@ -50,29 +48,9 @@ static bool join(pthread_t thread)
 	return !pthread_timedjoin_np(thread, NULL, &end);
 }
 
-static void open_userfaultfd(struct sleeper *s)
+static void *missing_page(struct tiny_guest *g)
 {
-	struct uffdio_api api = { .api = UFFD_API };
-	void *hva = addr_gpa2hva(s->g->vm, MISSING_GPA);
-	struct uffdio_register range = {
-		.range = { (unsigned long)hva, PAGE_SIZE },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-
-	s->uffd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	TEST_ASSERT(s->uffd >= 0, "userfaultfd() failed, errno %d", errno);
-	TEST_ASSERT(!ioctl(s->uffd, UFFDIO_API, &api), "errno %d", errno);
-	TEST_ASSERT(!madvise(hva, PAGE_SIZE, MADV_DONTNEED), "errno %d", errno);
-	TEST_ASSERT(!ioctl(s->uffd, UFFDIO_REGISTER, &range), "errno %d", errno);
-}
-
-static bool await_fault(int uffd)
-{
-	struct pollfd pfd = { .fd = uffd, .events = POLLIN };
-	struct uffd_msg msg;
-
-	return poll(&pfd, 1, TIMEOUT * 1000) == 1 && read(uffd, &msg, sizeof(msg)) == sizeof(msg) &&
-	       msg.event == UFFD_EVENT_PAGEFAULT;
+	return addr_gpa2hva(g->vm, MISSING_GPA);
 }
 
 static void start(struct sleeper *s, struct tiny_guest *g)
@@ -81,21 +59,16 @@ static void start(struct sleeper *s, struct tiny_guest *g)
 	s->got = 0;
 	tg_map(g, VA, GPA);
 	tg_map(g, MISSING_VA, MISSING_GPA);
-	open_userfaultfd(s);
+	s->uffd = userfault_open(missing_page(g));
 	pthread_create(&s->thread, NULL, load_missing, s);
-	TEST_ASSERT(await_fault(s->uffd), "The vCPU does not wait for its page");
+	TEST_ASSERT(userfault_await(s->uffd), "The vCPU does not wait for its page");
 }
 
 static void give_page(struct sleeper *s)
 {
 	static uint64_t page[PAGE_SIZE / 8] __aligned(PAGE_SIZE) = { COPIED };
-	struct uffdio_copy copy = {
-		.dst = (unsigned long)addr_gpa2hva(s->g->vm, MISSING_GPA),
-		.src = (unsigned long)page,
-		.len = PAGE_SIZE,
-	};
 
-	TEST_ASSERT(!ioctl(s->uffd, UFFDIO_COPY, &copy), "errno %d", errno);
+	userfault_give(s->uffd, missing_page(s->g), page);
 }
 
 static void finish(struct sleeper *s)
@@ -292,7 +265,7 @@ static void hold(struct sleeper *s, int tracker, bool tracker_low, int pipe)
 	close(tracker);
 	close(s->uffd);
 	say(pipe);
-	if (!await_fault(tracker_low ? high : low))
+	if (!userfault_await(tracker_low ? high : low))
 		_exit(1);
 	say(pipe);
 	pause();
@@ -312,7 +285,7 @@ static void kill_holder(struct tiny_guest *g, bool tracker_low)
 	tg_map(g, MISSING_VA, MISSING_GPA);
 	TG_ASSERT_LOAD(g, VA, GPA);
 	pages = tg_stat(g, "page_track_pages");
-	open_userfaultfd(&s);
+	s.uffd = userfault_open(missing_page(g));
 	t.fd = __vm_ioctl(g->vm, KVM_CREATE_PAGE_TRACKER, &create);
 	TEST_ASSERT(t.fd >= 0, KVM_IOCTL_ERROR(KVM_CREATE_PAGE_TRACKER, t.fd));
 	tracker_add(&t, GPA, PAGE_SIZE, TRACKER_NOTIFY);
@@ -388,11 +361,8 @@ int main(void)
 		  TG_4LEVEL_BIT },
 		{ "a VMM dies", test_kill_vmm, TG_4LEVEL_BIT },
 	};
-	int fd;
 
 	tracker_require();
-	fd = syscall(__NR_userfaultfd, O_CLOEXEC);
-	__TEST_REQUIRE(fd >= 0, "userfaultfd() is not there, errno %d", errno);
-	close(fd);
+	userfault_require();
 	tg_run_cases(cases, ARRAY_SIZE(cases));
 }
