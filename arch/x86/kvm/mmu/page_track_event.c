@@ -308,11 +308,9 @@ static int ask(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 	return page_track_ask(vcpu, &tracker->node, tracker->user_data, steps, access);
 }
 
-static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access,
-			  u8 action, struct kvm_page_track_notifier_node *node)
+static int do_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access, u8 action,
+		     struct page_tracker *tracker)
 {
-	struct page_tracker *tracker = to_tracker(node);
-
 	/* What it does in a step, KVM cannot emulate. */
 	access->unemulated |= kvm_page_track_in_step(vcpu);
 
@@ -339,6 +337,18 @@ static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *a
 		return KVM_PAGE_TRACK_GO_ON;
 
 	return untrack_page(vcpu, access, action, tracker);
+}
+
+static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *access,
+			  u8 action, struct kvm_page_track_notifier_node *node)
+{
+	int r = do_access(vcpu, access, action, to_tracker(node));
+
+	/* The page may be open, and trackers behind this one are not called. */
+	if (r < 0)
+		kvm_page_track_end_step(vcpu, false);
+
+	return r;
 }
 
 /* Have the vCPU wait for a reply to the question @q. */

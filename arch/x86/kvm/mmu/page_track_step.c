@@ -68,6 +68,9 @@
  */
 #define MAX_UNDEFINED	128
 
+/* After so many attempts to copy a page in a row, it is none of memory. */
+#define MAX_UNCOPIED	16
+
 /* What a vCPU keeps, from its first step on. */
 struct kvm_page_track_step {
 	/* Which one it is, for those who wait. */
@@ -79,8 +82,9 @@ struct kvm_page_track_step {
 	struct page_track_open_pages open;
 	/* The event is that of an INT n or INT3, which was not executed. */
 	bool injected;
-	/* #UDs in steps since one came to its end. */
+	/* #UDs in steps since one came to its end, and attempts to copy since one succeeded. */
 	u8 nr_undefined;
+	u8 nr_uncopied;
 	/* While trackers are told, with an access. */
 	struct kvm_page_track_stepped stepped;
 };
@@ -133,6 +137,18 @@ static bool start_step(struct kvm_vcpu *vcpu)
 	return false;
 }
 
+/* What @vcpu keeps, allocated if it is not there, or NULL. */
+static struct kvm_page_track_step *get_step(struct kvm_vcpu *vcpu)
+{
+	struct kvm_page_track_vcpu *track = vcpu->arch.page_track;
+
+	/* Published by the cmpxchg() in start_step(). */
+	if (!track->step)
+		track->step = kzalloc(sizeof(*track->step), GFP_KERNEL_ACCOUNT);
+
+	return track->step;
+}
+
 bool kvm_page_track_can_step(struct kvm_vcpu *vcpu)
 {
 	return kvm_page_track_in_step(vcpu) || kvm_event_needs_reinjection(vcpu) ||
@@ -152,14 +168,9 @@ static int enter_view(struct kvm_vcpu *vcpu)
 	if (!kvm_page_track_can_step(vcpu))
 		return 0;
 
-	step = vcpu->arch.page_track->step;
-	if (!step) {
-		step = kzalloc(sizeof(*step), GFP_KERNEL_ACCOUNT);
-		if (!step)
-			return -ENOMEM;
-		/* Published by the cmpxchg() in start_step(). */
-		vcpu->arch.page_track->step = step;
-	}
+	step = get_step(vcpu);
+	if (!step)
+		return -ENOMEM;
 
 	/* Visible before the vCPU is the one that steps, with the cmpxchg(). */
 	memset(step->rechecked, 0, sizeof(step->rechecked));
@@ -211,11 +222,30 @@ int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
 int kvm_page_track_skip(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
 			u8 action, struct kvm_page_track_notifier_node *n)
 {
-	int r = open_page(vcpu, access, action, n);
+	struct kvm_page_track_step *step = get_step(vcpu);
+	bool in_step = kvm_page_track_in_step(vcpu);
+	int r;
 
-	if (r > 0)
-		r = page_track_copy_open(vcpu, &vcpu->arch.page_track->step->open,
-					 gpa_to_gfn(access->gpa));
+	if (!step)
+		return -ENOMEM;
+
+	if (!page_track_has_alloced_copies(&step->open)) {
+		/* Others wait for the end of a step. */
+		kvm_page_track_end_step(vcpu, false);
+		r = page_track_alloc_copies(&step->open);
+		if (r || in_step)
+			return r ?: -EAGAIN;
+	}
+
+	r = open_page(vcpu, access, action, n);
+	if (r <= 0)
+		return r;
+
+	r = page_track_copy_open(vcpu, &step->open, gpa_to_gfn(access->gpa));
+	if (r != -EAGAIN)
+		step->nr_uncopied = 0;
+	else if (++step->nr_uncopied == MAX_UNCOPIED)
+		r = step->nr_uncopied = 0;
 
 	return r;
 }

@@ -102,7 +102,9 @@ int kvm_page_track_step(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
  * get to memory.  If it is done to its end, those who have opened the page are told that it
  * was skipped, without bytes, and nobody else; if not, nobody is told.
  *
- * Returns -EAGAIN as well if the host has taken the page away since the fault.
+ * Returns -EAGAIN as well if the host has taken the page away since the fault, and 0 as well
+ * if it is none of memory, e.g. one of a device.  On an error, the page may be open to those
+ * who have not skipped it: the caller ends the step.
  */
 int kvm_page_track_skip(struct kvm_vcpu *vcpu, const struct kvm_page_track_access *access,
 			u8 action, struct kvm_page_track_notifier_node *n);
@@ -161,6 +163,14 @@ static inline struct page *kvm_page_track_find_copy(struct kvm_vcpu *vcpu, gfn_t
 	return kvm_page_track_in_step(vcpu) ? __kvm_page_track_find_copy(vcpu, gfn) : NULL;
 }
 
+/* Is @pfn that?  Context: @vcpu's thread. */
+static inline bool kvm_page_track_is_copy(struct kvm_vcpu *vcpu, gfn_t gfn, kvm_pfn_t pfn)
+{
+	struct page *copy = kvm_page_track_find_copy(vcpu, gfn);
+
+	return copy && page_to_pfn(copy) == pfn;
+}
+
 /*
  * May @vcpu write to @gfn though it is tracked?  If so, it will be able to.
  *
@@ -207,6 +217,11 @@ static inline bool kvm_page_track_has_copies(struct kvm_vcpu *vcpu)
 static inline struct page *kvm_page_track_find_copy(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
 	return NULL;
+}
+
+static inline bool kvm_page_track_is_copy(struct kvm_vcpu *vcpu, gfn_t gfn, kvm_pfn_t pfn)
+{
+	return false;
 }
 
 static inline void kvm_page_track_end_step(struct kvm_vcpu *vcpu, bool done) {}

@@ -9,6 +9,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/gfp.h>
+#include <linux/highmem.h>
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
 
@@ -118,10 +119,37 @@ static void unmap_page(struct kvm_vcpu *vcpu, gfn_t gfn)
 		kvm_mmu_view_zap_gfn(vcpu->kvm, slot, gfn);
 }
 
+int page_track_alloc_copies(struct page_track_open_pages *open)
+{
+	int i;
+
+	for (i = 0; i < PAGE_TRACK_MAX_COPIES; i++) {
+		if (!open->copies[i])
+			open->copies[i] = alloc_page(GFP_KERNEL_ACCOUNT);
+		if (!open->copies[i])
+			return -ENOMEM;
+	}
+
+	return 0;
+}
+
+/* Read nothing that is no memory, which may have side effects. */
+static int copy_page_of(struct kvm_vcpu *vcpu, gfn_t gfn, struct page *copy)
+{
+	unsigned long hva = kvm_vcpu_gfn_to_hva(vcpu, gfn);
+	struct page *page;
+
+	if (kvm_is_error_hva(hva) || !get_user_page_fast_only(hva, 0, &page))
+		return -EAGAIN;
+
+	copy_highpage(copy, page);
+	put_page(page);
+	return 0;
+}
+
 int page_track_copy_open(struct kvm_vcpu *vcpu, struct page_track_open_pages *open, gfn_t gfn)
 {
 	struct page_track_open_page *page = find_page(open, gfn);
-	struct page **copy;
 
 	/* Its tracker does not track it any more, or another one has it copied. */
 	if (!page || page->copy)
@@ -130,17 +158,10 @@ int page_track_copy_open(struct kvm_vcpu *vcpu, struct page_track_open_pages *op
 	if (open->nr_copies == PAGE_TRACK_MAX_COPIES)
 		return 0;
 
-	copy = &open->copies[open->nr_copies];
-	if (!*copy)
-		*copy = alloc_page(GFP_KERNEL_ACCOUNT);
-	if (!*copy)
-		return -ENOMEM;
-
-	if (kvm_vcpu_read_guest_atomic(vcpu, gfn_to_gpa(gfn), page_address(*copy), PAGE_SIZE))
+	if (copy_page_of(vcpu, gfn, open->copies[open->nr_copies]))
 		return -EAGAIN;
 
-	page->copy = *copy;
-	open->nr_copies++;
+	page->copy = open->copies[open->nr_copies++];
 
 	write_lock(&vcpu->kvm->mmu_lock);
 	unmap_page(vcpu, gfn);

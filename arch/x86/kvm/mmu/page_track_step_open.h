@@ -38,7 +38,7 @@ struct page_track_open_page {
 struct page_track_open_pages {
 	struct page_track_open_page page[PAGE_TRACK_MAX_OPEN];
 	u8 nr;
-	/* Allocated once; as many as are in use come first. */
+	/* Allocated once, all; as many as are in use come first. */
 	struct page *copies[PAGE_TRACK_MAX_COPIES];
 	u8 nr_copies;
 };
@@ -60,11 +60,19 @@ int page_track_add_open(struct kvm_vcpu *vcpu, struct page_track_open_pages *ope
 			const struct kvm_page_track_access *access, u8 action,
 			struct kvm_page_track_notifier_node *n);
 
+/* Allocate what copies need.  Returns 0 or -ENOMEM.  Context: as above, not in a step. */
+int page_track_alloc_copies(struct page_track_open_pages *open);
+
+static inline bool page_track_has_alloced_copies(const struct page_track_open_pages *open)
+{
+	return open->copies[PAGE_TRACK_MAX_COPIES - 1];
+}
+
 /*
  * Have a copy of @gfn, which is open, written in its place until all is closed.  Returns 1;
- * 0 if there are too many; -EAGAIN if the page cannot be read without sleeping; or -ENOMEM.
+ * 0 if there are too many; or -EAGAIN if the page is not there, or none of memory.
  *
- * Context: as above, may sleep for memory; kvm->mmu_lock not held.
+ * Context: as above, copies are allocated, kvm->mmu_lock not held.
  */
 int page_track_copy_open(struct kvm_vcpu *vcpu, struct page_track_open_pages *open, gfn_t gfn);
 

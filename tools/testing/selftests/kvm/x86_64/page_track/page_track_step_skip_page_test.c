@@ -113,6 +113,51 @@ static void test_protected(struct tiny_guest *g)
 	tracker_close(&t);
 }
 
+/* The second page comes and goes, and is tracked now and then. */
+struct change {
+	struct tracker *t;
+	void *page;
+	bool stop;
+	int nr_rounds;
+};
+
+static void *change(void *arg)
+{
+	struct change *c = arg;
+
+	while (!READ_ONCE(c->stop)) {
+		tracker_remove(c->t, ASK_GPA + PAGE_SIZE, PAGE_SIZE);
+		TEST_ASSERT(!madvise(c->page, PAGE_SIZE, MADV_DONTNEED), "errno %d", errno);
+		tracker_add(c->t, ASK_GPA + PAGE_SIZE, PAGE_SIZE, TRACKER_EXIT);
+		c->nr_rounds++;
+		usleep(500);
+	}
+	return NULL;
+}
+
+static void test_changes(struct tiny_guest *g)
+{
+	struct kvm_regs regs = { .rdi = ASK_VA + SKIP_CROSSING };
+	struct change c = { .page = skip_mem(g, ASK_VA + PAGE_SIZE) };
+	struct tracker t;
+	pthread_t thread;
+	int i;
+
+	skip_init(g, &t);
+	c.t = &t;
+	TEST_ASSERT(!pthread_create(&thread, NULL, change, &c), "No thread");
+	for (i = 0; i < 50 || READ_ONCE(c.nr_rounds) < 50; i++) {
+		skip_start(g, TG_FXSAVE, &regs);
+		while (g->vcpu->run->exit_reason == KVM_EXIT_PAGE_TRACK)
+			tracker_reply(g, KVM_PAGE_TRACK_REPLY_SKIP, NULL);
+		tg_assert_ended(g);
+		TEST_ASSERT(skip_is_untouched(g, ASK_VA, PAGE_SIZE), "The first page is written");
+	}
+	WRITE_ONCE(c.stop, true);
+	pthread_join(thread, NULL);
+	tracker_close(&t);
+}
+
 /* A page table of the guest, of the highest level, is as any page, also if it is shadowed. */
 static void test_page_table(struct tiny_guest *g)
 {
@@ -179,6 +224,7 @@ int main(void)
 		{ "the page is not there", test_absent, TG_4LEVEL_BIT, true },
 		{ "the page is somebody else's", test_missing, TG_4LEVEL_BIT, true },
 		{ "the host protects the page", test_protected, TG_4LEVEL_BIT, true },
+		{ "a page that changes", test_changes, TG_4LEVEL_BIT, true },
 		{ "a page table", test_page_table, TG_4LEVEL_BIT, true },
 		{ "the page of the instruction", test_code, TG_4LEVEL_BIT, true },
 	};

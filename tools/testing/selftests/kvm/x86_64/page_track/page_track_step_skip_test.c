@@ -199,7 +199,7 @@ static void test_trackers(struct tiny_guest *g)
 	}
 }
 
-/* Others see nothing of it, at no time. */
+/* Whoever looks meanwhile sees nothing of it. */
 struct watch {
 	const uint8_t *mem;
 	bool stop, seen;
