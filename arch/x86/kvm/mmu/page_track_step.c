@@ -242,12 +242,11 @@ int kvm_page_track_skip(struct kvm_vcpu *vcpu, const struct kvm_page_track_acces
 		return r;
 
 	r = page_track_copy_open(vcpu, &step->open, gpa_to_gfn(access->gpa));
-	if (r != -EAGAIN)
-		step->nr_uncopied = 0;
-	else if (++step->nr_uncopied == MAX_UNCOPIED)
-		r = step->nr_uncopied = 0;
+	if (r == -EAGAIN && ++step->nr_uncopied < MAX_UNCOPIED)
+		return r;
 
-	return r;
+	step->nr_uncopied = 0;
+	return max(r, 0);
 }
 
 bool __kvm_page_track_has_copies(struct kvm_vcpu *vcpu)
