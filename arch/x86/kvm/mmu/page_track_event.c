@@ -2,11 +2,9 @@
 /*
  * Page tracking, layer 3: accesses become events of trackers of userspace.
  *
- * Here, actions get their meaning, and it is decided what a vCPU that has a question or
- * no room does: it leaves KVM_RUN, or sleeps there if the tracker has it wait.  How events
- * reach userspace is known to page_track_ring.c, what a question is to
- * page_track_question.c, how vCPUs leave and sleep to page_track_exit.c and
- * page_track_sleep.c.
+ * Here, actions get their meaning.  How events reach userspace is known to
+ * page_track_ring.c, what a question is to page_track_question.c, what a vCPU does that has
+ * one, or no room, to page_track_enter.c.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -20,7 +18,6 @@
 #include "page_track_access.h"
 #include "page_track_by_kvm.h"
 #include "page_track_event.h"
-#include "page_track_exit.h"
 #include "page_track_found.h"
 #include "page_track_notifier.h"
 #include "page_track_question.h"
@@ -52,7 +49,7 @@ static void fill_stepped(const struct kvm_page_track_stepped *stepped,
 	event->rip = stepped->rip;
 }
 
-static void fill_event(struct kvm_vcpu *vcpu, struct kvm_page_track_event *event)
+void page_track_fill_event(struct kvm_vcpu *vcpu, struct kvm_page_track_event *event)
 {
 	const struct kvm_page_track_stepped *stepped = kvm_page_track_stepped(vcpu);
 
@@ -67,7 +64,7 @@ static void fill_event(struct kvm_vcpu *vcpu, struct kvm_page_track_event *event
 	event->cr3 = kvm_read_cr3(vcpu);
 }
 
-static void trace_event(const struct kvm_page_track_event *event)
+void page_track_trace_event(const struct kvm_page_track_event *event)
 {
 	trace_kvm_page_track_event(event->vcpu_id, event->gpa, event->len, event->phase,
 				   event->flags);
@@ -76,8 +73,8 @@ static void trace_event(const struct kvm_page_track_event *event)
 static void push_event(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 		       struct kvm_page_track_event *event)
 {
-	fill_event(vcpu, event);
-	trace_event(event);
+	page_track_fill_event(vcpu, event);
+	page_track_trace_event(event);
 
 	/* Whether that was the last room decides what the vCPU does next. */
 	if (!page_track_ring_push(&tracker->ring, event))
@@ -154,7 +151,7 @@ static void tracker_write(struct kvm_vcpu *vcpu, gpa_t gpa, gva_t gva, const u8 
 static void push_by_kvm(struct page_tracker *tracker, struct kvm_page_track_event *event)
 {
 	event->time = ktime_get_ns();
-	trace_event(event);
+	page_track_trace_event(event);
 	page_track_ring_push(&tracker->ring, event);
 }
 
@@ -238,8 +235,7 @@ static bool lacks_room(struct kvm_vcpu *vcpu, struct page_tracker *tracker)
 	return !page_track_ring_has_room(&tracker->ring);
 }
 
-/* The page of @gpa may be given up: nobody can refuse a write to it any more. */
-static void withdraw_questions(struct kvm *kvm, struct page_tracker *tracker, gpa_t gpa)
+void page_track_withdraw_given_up(struct kvm *kvm, struct page_tracker *tracker, gpa_t gpa)
 {
 	if (kvm_page_track_get_action(&tracker->node, gpa_to_gfn(gpa), KVM_PAGE_TRACK_WRITE) !=
 	    KVM_PAGE_TRACK_ACTION_EXIT)
@@ -269,7 +265,7 @@ static int do_allowed(struct kvm_vcpu *vcpu, const struct kvm_page_track_access 
 
 	if (!r) {
 		r = page_track_give_up_asked(vcpu, tracker->node.id, access->gpa);
-		withdraw_questions(vcpu->kvm, tracker, access->gpa);
+		page_track_withdraw_given_up(vcpu->kvm, tracker, access->gpa);
 	}
 
 	return r < 0 ? r : KVM_PAGE_TRACK_STOP;
@@ -351,159 +347,13 @@ static int tracker_access(struct kvm_vcpu *vcpu, struct kvm_page_track_access *a
 	return r;
 }
 
-/* Have the vCPU wait for a reply to the question @q. */
-static bool wait_for_reply(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
-			   struct kvm_page_track_question *q)
-{
-	struct kvm_page_track_event event = {
-		.gpa = q->gpa,
-		.gva = q->gva,
-		.mode = KVM_PAGE_TRACK_MODE_WRITE,
-		.phase = KVM_PAGE_TRACK_PHASE_BEFORE,
-		.flags = q->flags | KVM_PAGE_TRACK_EVENT_ASKS,
-	};
-	enum page_track_sleep_state state;
-
-	event.len = page_track_get_asked(q, event.data, sizeof(event.data));
-	fill_event(vcpu, &event);
-
-	state = page_track_wait_for_reply(&q->sleeper, vcpu, &tracker->sleepers,
-					  &tracker->ring, &tracker->node, &event,
-					  event.len, q->steps);
-	if (state == PAGE_TRACK_FOR_REPLY) {
-		q->asking = false;
-		q->open = true;
-		trace_event(&event);
-	}
-
-	return state != PAGE_TRACK_AWAKE;
-}
-
-/* What kvm_page_track_enter() returns if the vCPU may not enter the guest. */
-enum {
-	MUST_EXIT = 1,
-	MUST_SLEEP,
-};
-
-/* The same as below, but have the vCPU wait in KVM_RUN. */
-static int enter_or_wait(struct kvm_vcpu *vcpu, struct page_tracker *tracker)
-{
-	struct kvm_page_track_question *q = page_track_find_question(vcpu, &tracker->node);
-
-	if (q)
-		return wait_for_reply(vcpu, tracker, q) ? MUST_SLEEP : 0;
-
-	return page_track_wait_for_room(&page_track_get_question(vcpu)->sleeper, vcpu,
-					&tracker->sleepers, &tracker->ring) ? MUST_SLEEP : 0;
-}
-
-/* Leave KVM_RUN with a question, or since the ring is full. */
-static int tracker_enter(struct kvm_vcpu *vcpu, struct kvm_page_track_notifier_node *node)
-{
-	struct page_tracker *tracker = to_tracker(node);
-
-	if (page_track_waits(tracker))
-		return enter_or_wait(vcpu, tracker);
-
-	if (page_track_exit_to_ask(vcpu, node))
-		return MUST_EXIT;
-
-	if (page_track_ring_has_room(&tracker->ring))
-		return 0;
-
-	kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
-	memset(&vcpu->run->page_track, 0, sizeof(vcpu->run->page_track));
-	vcpu->run->exit_reason = KVM_EXIT_PAGE_TRACK;
-	vcpu->run->page_track.reason = KVM_PAGE_TRACK_REASON_RING_FULL;
-	vcpu->run->page_track.user_data = tracker->user_data;
-	return MUST_EXIT;
-}
-
-/* Does the vCPU wait for a tracker, or has it been replied to? */
-static enum page_track_sleep_state get_sleep_state(struct kvm_vcpu *vcpu)
-{
-	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
-
-	return q ? READ_ONCE(q->sleeper.state) : PAGE_TRACK_AWAKE;
-}
-
-static int follow_sleeper_reply(struct kvm_vcpu *vcpu)
-{
-	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
-	bool unemulated = !q->reply;
-	struct kvm_page_track_notifier_node *n;
-	int r;
-
-	r = page_track_follow_reply(vcpu, q->sleeper.reply, q->sleeper.data);
-	n = unemulated ? kvm_page_track_find_notifier(vcpu->kvm, q->tracker_id) : NULL;
-	if (n)
-		withdraw_questions(vcpu->kvm, to_tracker(n), q->gpa);
-	if (r < 0)
-		page_track_forget_question(vcpu);
-
-	return r;
-}
-
-/* Has a tracker stopped an access since the last time? */
-static bool was_stopped(struct kvm_vcpu *vcpu)
-{
-	struct kvm_page_track_question *q = vcpu->arch.page_track_question;
-	bool stopped = q && q->stopped;
-
-	if (q)
-		q->stopped = false;
-	return stopped;
-}
-
-int kvm_page_track_serve_request(struct kvm_vcpu *vcpu)
-{
-	bool stopped = was_stopped(vcpu);
-
-	/* Before the guest writes more, or finds the ring full. */
-	kvm_page_track_tell_all_by_kvm(vcpu->kvm);
-
-	/* It may have been out of KVM_RUN while it waited, and led elsewhere. */
-	if (get_sleep_state(vcpu) != PAGE_TRACK_AWAKE && !page_track_is_where_it_asked(vcpu)) {
-		page_track_forget_question(vcpu);
-		kvm_page_track_forget_allowed(vcpu);
-	}
-
-	/* Unless the question is withdrawn meanwhile. */
-	if (get_sleep_state(vcpu) == PAGE_TRACK_REPLIED &&
-	    page_track_stop_waiting(&vcpu->arch.page_track_question->sleeper, vcpu))
-		return follow_sleeper_reply(vcpu);
-
-	/* A question that userspace has comes before those of others, and their rings. */
-	if (get_sleep_state(vcpu) == PAGE_TRACK_AWAKE) {
-		switch (kvm_page_track_enter(vcpu)) {
-		case MUST_EXIT:
-			return 0;
-		case MUST_SLEEP:
-			break;
-		default:
-			/* Others have opened a page that this one was not asked for. */
-			if (stopped)
-				kvm_page_track_end_step(vcpu, false);
-			page_track_forget_question(vcpu);
-			return 1;
-		}
-	}
-
-	/* Others wait for the end of a step. */
-	kvm_page_track_end_step(vcpu, false);
-
-	kvm_make_request(KVM_REQ_PAGE_TRACK, vcpu);
-	page_track_sleep(&vcpu->arch.page_track_question->sleeper, vcpu);
-	return 1;
-}
-
 void page_track_init_tracker(struct page_tracker *tracker)
 {
 	page_track_init_sleepers(&tracker->sleepers);
 	tracker->node.track_access = tracker_access;
 	tracker->node.track_write = tracker_write;
 	tracker->node.track_by_kvm = tracker_by_kvm;
-	tracker->node.track_enter = tracker_enter;
+	tracker->node.track_enter = page_track_enter;
 }
 
 bool page_track_memory_is_gone(struct kvm *kvm)

@@ -50,6 +50,23 @@ static inline void page_track_settle(struct page_tracker *tracker)
 void page_track_init_tracker(struct page_tracker *tracker);
 
 /*
+ * The callback track_enter: leave KVM_RUN for @n with a question, or since its ring is full, or
+ * have the vCPU sleep.  Returns 0 if it need do neither.
+ */
+int page_track_enter(struct kvm_vcpu *vcpu, struct kvm_page_track_notifier_node *n);
+
+/* Fill in what all events of @vcpu have, beside what @event has.  Context: @vcpu's thread. */
+void page_track_fill_event(struct kvm_vcpu *vcpu, struct kvm_page_track_event *event);
+/* Context: any. */
+void page_track_trace_event(const struct kvm_page_track_event *event);
+
+/*
+ * The page of @gpa may be given up: nobody can refuse a write to it any more.
+ * Context: kvm->srcu held.
+ */
+void page_track_withdraw_given_up(struct kvm *kvm, struct page_tracker *tracker, gpa_t gpa);
+
+/*
  * Has the process that made @kvm gone, and with it the guest's memory?  Who sleeps
  * for events of @kvm meanwhile is woken when it goes.
  *
