@@ -226,11 +226,12 @@ void model_write(struct model *m, struct tiny_guest *g, int pos, int len, uint64
 	follow(m, w, nr);
 }
 
-/* Each tracker with exit is asked before the CPU writes to the page, and allows it. */
-static void ask_step(struct model *m, const struct write *w)
+/* Each tracker with exit is asked before the CPU writes to the page, and allows or skips it. */
+static void ask_step(struct model *m, struct write *w)
 {
 	struct model_tracker *t = NULL;
 	struct kvm_run *run = w->g->vcpu->run;
+	uint8_t reply, data[16];
 
 	while ((t = next_to_ask(m, w->page, t))) {
 		TEST_ASSERT_KVM_EXIT_REASON(w->g->vcpu, KVM_EXIT_PAGE_TRACK);
@@ -238,10 +239,15 @@ static void ask_step(struct model *m, const struct write *w)
 		TEST_ASSERT_EQ(run->page_track.gpa, MODEL_GPA + w->pos);
 		TEST_ASSERT_EQ(run->page_track.len, 0);
 		TEST_ASSERT_EQ(run->page_track.flags & ~KVM_PAGE_TRACK_EVENT_GVA,
-			       KVM_PAGE_TRACK_EVENT_UNEMULATED);
+			       KVM_PAGE_TRACK_EVENT_UNEMULATED | KVM_PAGE_TRACK_EVENT_STEPPED);
 		check_memory(m, w);
-		m->replies[KVM_PAGE_TRACK_REPLY_ALLOW]++;
-		tracker_reply(w->g, KVM_PAGE_TRACK_REPLY_ALLOW, NULL);
+
+		reply = m->reply(data);
+		if (reply == KVM_PAGE_TRACK_REPLY_REPLACE)
+			reply = KVM_PAGE_TRACK_REPLY_ALLOW;
+		m->replies[reply]++;
+		w->skipped |= reply == KVM_PAGE_TRACK_REPLY_SKIP;
+		tracker_reply(w->g, reply, NULL);
 	}
 }
 
@@ -285,10 +291,14 @@ void model_step(struct model *m, struct tiny_guest *g, int pos, uint32_t data)
 	}
 	tg_assert_ended(g);
 
-	for (i = 0; i < nr; i++)
-		store(m, &w[i]);
 	for (i = 0; i < nr; i++) {
-		tell_step(m, &w[i]);
+		if (!w[i].skipped)
+			store(m, &w[i]);
+	}
+	for (i = 0; i < nr; i++) {
+		if (!w[i].skipped)
+			tell_step(m, &w[i]);
+		check_memory(m, &w[i]);
 		check_ranges(m, w[i].page);
 	}
 	check_no_events(m);
