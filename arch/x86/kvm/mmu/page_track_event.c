@@ -289,18 +289,16 @@ static int ask(struct kvm_vcpu *vcpu, struct page_tracker *tracker,
 	       struct kvm_page_track_access *access)
 {
 	const struct page_track_allowed *allowed = NULL;
-	bool steps = false;
+	bool steps;
 
-	if (access->unemulated) {
+	if (access->unemulated)
 		allowed = page_track_find_allowed(vcpu, access->gpa, &tracker->node);
-		steps = tracker->flags & KVM_PAGE_TRACKER_STEP && kvm_page_track_can_step(vcpu);
-	}
-
-	if (allowed && allowed->skip)
-		return do_skipped(vcpu, access, tracker);
 	if (allowed)
-		return do_allowed(vcpu, access, tracker);
+		return allowed->skip ? do_skipped(vcpu, access, tracker) :
+				       do_allowed(vcpu, access, tracker);
 
+	steps = access->unemulated && tracker->flags & KVM_PAGE_TRACKER_STEP &&
+		kvm_page_track_can_step(vcpu);
 	return page_track_ask(vcpu, &tracker->node, tracker->user_data, steps, access);
 }
 
