@@ -56,7 +56,7 @@ modules: fetch build/packages.modules $(if $(BASE),,tree) ## kvm.ko, kvm-amd.ko,
 kernel: fetch build/packages.kernel $(if $(BASE),,tree) ## the debug kernel
 	@lab/verbs/kernel
 
-selftests: fetch build/packages.selftests $(if $(BASE),,tree) ## KVM's selftests, static
+selftests: fetch build/packages.selftests $(if $(BASE),,tree) ## KVM's selftests
 	@lab/verbs/selftests
 
 tree: fetch build/packages.tree ## the patched source, build/tree, own files as links

@@ -20,7 +20,7 @@ selftests_anew() {
 	local o=$build/check/selftests tests
 	mapfile -t tests < <(own_selftests | sed "s,^,$o/,")
 	rm -rf "$o"
-	make -C "$tree/tools/testing/selftests/kvm" OUTPUT="$o" CC="ccache gcc" EXTRA_CFLAGS=-static LDFLAGS=-static \
+	make -C "$tree/tools/testing/selftests/kvm" OUTPUT="$o" CC="ccache gcc" \
 		KHDR_INCLUDES="-isystem $build/headers/include" -j"$jobs" "${tests[@]}" >"$scratch" 2>&1 ||
 		{ cat "$scratch"; return 1; }
 	cat "$scratch"
