@@ -11,7 +11,7 @@ export BASE KERNEL LINUX PATCH PATCHES ACCEL MACHINE MMU KIND GROUP T REPEAT FUL
 # What the set-up of `make run` needs besides the modules.
 EXTRA := $(if $(filter intel,$(MACHINE))$(NESTED),selftests)
 
-.PHONY: fetch help run test shell measure modules kernel selftests tree refresh series check debian13 deb packages-test clean
+.PHONY: fetch help run test shell measure tracked modules kernel selftests tree refresh series check debian13 deb packages-test clean
 .NOTPARALLEL: # each script uses all processors itself
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -49,6 +49,10 @@ measure: build/packages.kernel ## count instructions of the base and of ours
 	@$(MAKE) --no-print-directory modules selftests
 	@$(MAKE) --no-print-directory BASE=1 modules selftests
 	@lab/verbs/measure
+
+tracked: build/packages.kernel build/packages.test ## a Linux guest all of whose memory is tracked, compared with an untracked one
+	@$(MAKE) --no-print-directory BASE= modules selftests
+	@lab/verbs/tracked
 
 modules: fetch build/packages.modules $(if $(BASE),,tree) ## kvm.ko, kvm-amd.ko, kvm-intel.ko for Debian's kernel
 	@lab/verbs/modules
